@@ -1,0 +1,167 @@
+package lower
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/rlimit"
+
+	"skep/internal/diag"
+	"skep/internal/ktest"
+	"skep/ir"
+	"skep/lang/bpftrace/check"
+	"skep/lang/bpftrace/syntax"
+	"skep/probe"
+)
+
+// catalog is shared by all tests, since loading the kernel's types takes long.
+var catalog = &probe.Catalog{}
+
+func compileScript(text string, target *ir.Target, opt Options) (*Unit, error) {
+	src := &diag.Source{Name: "script", Text: text}
+	script, list := syntax.Parse(src, syntax.Options{})
+	if list.HasErrors() {
+		return nil, list
+	}
+	t, list := check.Check(script, check.Options{Catalog: catalog, Target: target, Unsafe: true, Env: func(string) string { return "" }})
+	if list.HasErrors() {
+		return nil, list
+	}
+	opt.Target, opt.Types = target, catalog.Types
+	return Lower(t, opt)
+}
+
+func liveTarget(t testing.TB) *ir.Target {
+	release, err := os.ReadFile("/proc/sys/kernel/osrelease")
+	if err != nil {
+		t.Skip(err)
+	}
+	var major, minor uint32
+	if _, err := fmt.Sscanf(string(release), "%d.%d", &major, &minor); err != nil {
+		t.Fatal(err)
+	}
+	return &ir.Target{Kernel: major<<16 | minor<<8, Arch: runtime.GOARCH, CPUs: ebpf.MustPossibleCPU()}
+}
+
+type scriptLine struct {
+	line  int
+	needs []ktest.Feature
+	isNew bool // it needs a newer kernel than the oldest
+	text  string
+}
+
+// need is the feature that a word in the list of scripts stands for: a kind of probe, or a kernel's version.
+func need(t testing.TB, word string) ktest.Feature {
+	switch word {
+	case "btf":
+		return ktest.BTF
+	case "kprobe":
+		return ktest.Kprobe
+	case "fentry":
+		return ktest.Fentry
+	case "tracefs":
+		return ktest.Tracefs
+	}
+	if word[0] < '0' || word[0] > '9' {
+		t.Fatalf("testdata/scripts.txt: unknown need %q", word)
+	}
+	return ktest.Release(word)
+}
+
+func scriptLines(t testing.TB) []scriptLine {
+	file, err := os.Open("testdata/scripts.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	var lines []scriptLine
+	s := bufio.NewScanner(file)
+	for n := 1; s.Scan(); n++ {
+		text := strings.TrimSpace(s.Text())
+		if text == "" || text[0] == '#' {
+			continue
+		}
+		l := scriptLine{line: n, text: text}
+		if needs, rest, ok := strings.Cut(text, "] "); ok && text[0] == '[' {
+			for _, word := range strings.Split(needs[1:], ",") {
+				l.needs = append(l.needs, need(t, word))
+				l.isNew = l.isNew || word[0] >= '0' && word[0] <= '9'
+			}
+			l.text = rest
+		}
+		lines = append(lines, l)
+	}
+	return lines
+}
+
+// excerpt is a listing, unless it is too long to be read.
+func excerpt(asm *strings.Builder) string {
+	if asm.Len() > 6000 {
+		return "(a long program)"
+	}
+	return asm.String()
+}
+
+// TestScriptsLoad gives every script of the list to the kernel's verifier, compiled for this kernel, for the oldest one (its
+// programs are valid on all), and with every check of -k in them as in a container.
+func TestScriptsLoad(t *testing.T) {
+	ktest.Need(t, ktest.Root, ktest.RingBuf)
+	if err := rlimit.RemoveMemlock(); err != nil {
+		t.Fatal(err)
+	}
+	live := liveTarget(t)
+	old := &ir.Target{Kernel: 5<<16 | 10<<8, Arch: live.Arch, CPUs: live.CPUs}
+	for _, s := range scriptLines(t) {
+		t.Run(fmt.Sprint(s.line), func(t *testing.T) {
+			ktest.Need(t, s.needs...)
+			loadScript(t, s.text, live, Options{})
+			if emulated() {
+				return
+			}
+			loadScript(t, s.text, live, Options{HelperErrors: true, OtherPIDNS: true})
+			if !s.isNew {
+				loadScript(t, s.text, old, Options{})
+			}
+		})
+	}
+}
+
+// emulated reports whether this is a kernel of the matrix that runs under emulation, where everything takes thirty times as long.
+func emulated() bool {
+	switch os.Getenv("SKEP_KERNEL") {
+	case "", "live", "unprepared":
+		return false
+	}
+	return true
+}
+
+// loadScript loads the programs of a script, without attaching them.
+func loadScript(t *testing.T, text string, target *ir.Target, opt Options) {
+	t.Helper()
+	var asm strings.Builder
+	opt.Dump = func(stage, text string) {
+		if stage == "asm" {
+			asm.WriteString(text)
+		}
+	}
+	u, err := compileScript(text, target, opt)
+	if err != nil {
+		t.Fatalf("%s\n%v", text, err)
+	}
+	c, err := ebpf.NewCollection(u.Spec)
+	if err != nil {
+		var v *ebpf.VerifierError
+		if errors.As(err, &v) {
+			log := v.Log[max(0, len(v.Log)-12):]
+			t.Fatalf("%s\n%v\n%s\n%s", text, err, strings.Join(log, "\n"), excerpt(&asm))
+		}
+		t.Fatalf("%s\n%v", text, err)
+	}
+	c.Close()
+}

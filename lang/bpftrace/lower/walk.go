@@ -1,0 +1,151 @@
+package lower
+
+import (
+	"reflect"
+
+	"skep/lang/bpftrace/check"
+	"skep/probe"
+	"skep/schema"
+)
+
+// facts is what must be known of the whole script before the first program is made.
+type facts struct {
+	hasExit bool
+	// writers has the probes that change a map.
+	writers map[*check.Map][]*check.Probe
+	// bursts are the maps that a probe in an interrupt may change more than once in one run.
+	bursts map[*check.Map]bool
+	// data is set if a record goes to the data ring.
+	data bool
+}
+
+func gather(t *check.Tree) facts {
+	f := facts{writers: map[*check.Map][]*check.Probe{}, bursts: map[*check.Map]bool{}}
+	for _, p := range t.Probes {
+		wrote := map[*check.Map]int{}
+		loops := false
+		walkProbe(p, func(n any) bool {
+			switch n := n.(type) {
+			case *check.SetMap:
+				wrote[n.Map]++
+			case *check.Aggregate:
+				wrote[n.Map]++
+			case *check.IncDec:
+				if n.Map != nil {
+					wrote[n.Map]++
+				}
+			case *check.ForRange, *check.ForMap, *check.While:
+				loops = true
+			case *check.Call:
+				if n.Fn == "exit" {
+					f.hasExit = true
+				}
+				if n.Fn == "dw_ustack" || n.Event != nil && !isControl(n.Event.Kind) {
+					f.data = true
+				}
+			}
+			return true
+		})
+		for m, n := range wrote {
+			f.writers[m] = append(f.writers[m], p)
+			if (n > 1 || loops) && inInterrupt(p) {
+				f.bursts[m] = true
+			}
+		}
+	}
+	return f
+}
+
+// inInterrupt reports whether a probe's program runs in an interrupt, of a timer or of the CPU's counters.
+func inInterrupt(p *check.Probe) bool {
+	for _, pt := range p.Points {
+		switch pt.Kind {
+		case probe.Profile, probe.Interval, probe.Software:
+			return true
+		}
+	}
+	return false
+}
+
+func isControl(k schema.EventKind) bool { return k >= schema.PrintMap && k != schema.SkbOutput }
+
+// walkProbe calls f with each statement and expression of a probe.
+func walkProbe(p *check.Probe, f func(any) bool) {
+	if p.Pred != nil {
+		walk(p.Pred, f)
+	}
+	walkBody(p.Body, f)
+}
+
+func walkBody(body []check.Stmt, f func(any) bool) {
+	for _, s := range body {
+		walk(s, f)
+	}
+}
+
+// walk calls f with a statement or expression and, where f returns true, with those inside it.
+func walk(n any, f func(any) bool) {
+	if n == nil || reflect.ValueOf(n).IsNil() || !f(n) {
+		return
+	}
+	exprs := func(list ...check.Expr) {
+		for _, x := range list {
+			if x != nil {
+				walk(x, f)
+			}
+		}
+	}
+	switch n := n.(type) {
+	case *check.Eval:
+		exprs(n.X)
+	case *check.SetVar:
+		exprs(n.X)
+	case *check.SetMap:
+		exprs(n.Key, n.X)
+	case *check.Aggregate:
+		exprs(n.Key, n.X, n.Weight)
+	case *check.If:
+		exprs(n.Cond)
+		walkBody(n.Then, f)
+		walkBody(n.Else, f)
+	case *check.While:
+		exprs(n.Cond)
+		walkBody(n.Body, f)
+	case *check.Unroll:
+		walkBody(n.Body, f)
+	case *check.ForMap:
+		walkBody(n.Body, f)
+	case *check.ForRange:
+		exprs(n.From, n.To)
+		walkBody(n.Body, f)
+	case *check.Group:
+		walkBody(n.Body, f)
+	case *check.MapGet:
+		exprs(n.Key)
+	case *check.IncDec:
+		exprs(n.Key)
+	case *check.Unary:
+		exprs(n.X)
+	case *check.Binary:
+		exprs(n.X, n.Y)
+	case *check.Cond:
+		exprs(n.C, n.Then, n.Else)
+	case *check.Convert:
+		exprs(n.X)
+	case *check.Deref:
+		exprs(n.X)
+	case *check.Member:
+		exprs(n.X)
+	case *check.Index:
+		exprs(n.X, n.I)
+	case *check.AddrOf:
+		exprs(n.X)
+	case *check.Tuple:
+		exprs(n.Elems...)
+	case *check.Call:
+		exprs(n.Args...)
+	case *check.Seq:
+		walkBody(n.Stmts, f)
+		exprs(n.X)
+	}
+}
