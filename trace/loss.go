@@ -1,0 +1,113 @@
+package trace
+
+import (
+	"fmt"
+
+	"skep/host"
+	"skep/lang/bpftrace/lower"
+	"skep/schema"
+)
+
+// loss watches the counters of what programs could not hand over or keep.
+type loss struct {
+	object  host.Map
+	script  *schema.Script
+	sink    sink
+	message func(string)
+	seen    []uint64
+}
+
+// Indices of the counters; those of the maps follow.
+const (
+	lostEvents = iota
+	lostControl
+	lostStacks
+	lostCopies // stacks that the ring had no room for
+)
+
+func newLoss(session host.Session, script *schema.Script, s sink, message func(string)) *loss {
+	return &loss{object: session.Map(lower.MapDrops), script: script, sink: s, message: message}
+}
+
+// read returns the counters.
+func (l *loss) read() []uint64 {
+	if l.object == nil {
+		return nil
+	}
+	counts := make([]uint64, len(l.seen))
+	var key [4]byte
+	values, ok, err := l.object.Lookup(key[:])
+	if err != nil || !ok {
+		return counts
+	}
+	for _, v := range values {
+		for i := 0; 8*i+8 <= len(v); i++ {
+			if i == len(counts) {
+				counts = append(counts, 0)
+			}
+			counts[i] += unsigned(v[8*i:], 8)
+		}
+	}
+	return counts
+}
+
+// check tells at once of what was lost since the last look, of full maps only the first time.
+func (l *loss) check() {
+	counts := l.read()
+	if len(counts) <= lostCopies {
+		return
+	}
+	old := func(i int) uint64 {
+		if i < len(l.seen) {
+			return l.seen[i]
+		}
+		return 0
+	}
+	if n := counts[lostEvents] - old(lostEvents); n > 0 {
+		l.sink.lost(n)
+	}
+	for _, m := range l.script.Maps {
+		if i := m.Drops; i > lostCopies && i < len(counts) && counts[i] > 0 && old(i) == 0 {
+			l.sink.failure(m.Span, fullMessage(m), "map_update_elem", errTooBig, 1)
+		}
+	}
+	l.seen = counts
+}
+
+func fullMessage(m *schema.Map) string {
+	return fmt.Sprintf("Map %s is full: it holds %d keys, and more are lost. %s", m.Name, m.Max, raise(m))
+}
+
+// raise says how to make a map larger.
+func raise(m *schema.Map) string {
+	n := max(10*m.Max, 1)
+	return fmt.Sprintf("Raise it with config = { max_map_keys = %d }, or for this map alone with let %s = hash(%d)", n, m.Name, n)
+}
+
+// summary tells at the end how much was lost, by name. What to do about full maps has been said when they were found full.
+func (l *loss) summary() {
+	l.check()
+	if len(l.seen) <= lostCopies {
+		return
+	}
+	if n := l.seen[lostEvents]; n > 0 {
+		l.message(fmt.Sprintf("WARNING: Total lost event count: %d", n))
+		l.message("HINT: the event buffer was full: make it larger with config = { perf_rb_pages = N } (pages of 4 KB), or print less")
+	}
+	if n := l.seen[lostControl]; n > 0 {
+		l.message(fmt.Sprintf("WARNING: %d calls of print(), clear(), zero() or exit() were lost: they came faster than they "+
+			"could be carried out", n))
+	}
+	if n := l.seen[lostStacks]; n > 0 {
+		l.message(fmt.Sprintf("WARNING: %d stacks were lost: there are too many different ones", n))
+	}
+	if n := l.seen[lostCopies]; n > 0 {
+		l.message(fmt.Sprintf("WARNING: %d stacks of dw_ustack were lost: the event buffer was full", n))
+		l.message("HINT: make it larger with config = { perf_rb_pages = N } (pages of 4 KB), or copy less of each stack with dw_ustack_bytes")
+	}
+	for _, m := range sortedMaps(l.script.Maps) {
+		if i := m.Drops; i > lostCopies && i < len(l.seen) && l.seen[i] > 0 {
+			l.message(fmt.Sprintf("WARNING: map %s was full: %d insertions lost", m.Name, l.seen[i]))
+		}
+	}
+}
