@@ -1,0 +1,502 @@
+package tools
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"skep/app/tools/spec"
+	"skep/internal/diag"
+)
+
+// Invocation is a command line of a tool.
+type Invocation struct {
+	Params map[string]string // the script's named parameters
+	Args   []string          // its positional ones, as given
+
+	Help, Show, Explain, JSON, Verbose, Version bool
+	Output                                      string
+
+	PID     int      // the process to attach to; 0 for all
+	Command []string // to run while tracing, with its arguments
+
+	Probes string // more text of the script: what specifiers are translated to
+}
+
+// UsageError is a mistake in a tool's command line.
+type UsageError struct {
+	Tool    string
+	Message string
+	Hint    string // or ""
+}
+
+func (e *UsageError) Error() string {
+	if e.Hint == "" {
+		return e.Tool + ": " + e.Message
+	}
+	return e.Tool + ": " + e.Message + "; " + e.Hint
+}
+
+// command reads the command line of one tool.
+type command struct {
+	tool    *Tool
+	machine *Machine
+	set     *pflag.FlagSet
+	values  map[string]*given // by parameter
+	own     Invocation
+	format  string
+	filter  filter
+}
+
+// filter holds the flags by which every tool that calls filtered() drops events.
+type filter struct{ cgroup, container, mntns, cgroupMap, mntnsMap string }
+
+// given collects what the command line says for one flag. It is the flag's pflag.Value.
+type given struct {
+	flag   *Flag
+	values []string
+}
+
+func (g *given) String() string   { return strings.Join(g.values, ",") }
+func (g *given) Type() string     { return g.flag.Meta }
+func (g *given) IsBoolFlag() bool { return g.flag.Kind == Bool }
+
+func (g *given) Set(text string) error {
+	if err := g.flag.check(text); err != nil {
+		return err
+	}
+	if !g.flag.List {
+		g.values = nil
+	}
+	g.values = append(g.values, text)
+	return nil
+}
+
+// Command reads the command line of the tool. An error is a *UsageError, or a *diag.List of what is wrong with a specifier.
+func (t *Tool) Command(m *Machine, args []string) (*Invocation, error) {
+	c := &command{tool: t, machine: m, values: map[string]*given{}}
+	c.declare()
+	args = c.repeat(c.program(args))
+	if err := c.set.Parse(args); err != nil {
+		if c.own.Help {
+			return &c.own, nil
+		}
+		return nil, c.explain(err)
+	}
+	if c.own.Help || c.own.Version {
+		return &c.own, nil
+	}
+	if c.format != "" {
+		c.own.JSON = c.format == "json"
+		if c.format != "json" && c.format != "text" {
+			return nil, c.fail("--format is text or json, not %q", c.format)
+		}
+	}
+	if g := c.values["json"]; g != nil && g.flag.Kind == Bool && len(g.values) > 0 {
+		c.own.JSON = true
+	}
+	c.own.Params = map[string]string{}
+	for _, step := range []func() error{c.exclusive, c.params, c.additions, c.positional, c.points, c.distributions, c.filters, c.companion} {
+		if err := step(); err != nil {
+			return nil, err
+		}
+	}
+	return &c.own, nil
+}
+
+func (c *command) fail(format string, args ...any) *UsageError {
+	return &UsageError{Tool: c.tool.Name, Message: fmt.Sprintf(format, args...)}
+}
+
+// declare makes the flags of the header known, and those that all tools have.
+func (c *command) declare() {
+	f := pflag.NewFlagSet(c.tool.Name, pflag.ContinueOnError)
+	f.SetOutput(io.Discard)
+	f.Usage = func() {}
+	c.set = f
+	for _, flag := range c.tool.Flags {
+		g := &given{flag: flag}
+		c.values[flag.Param] = g
+		add := func(long, short string) {
+			f.VarPF(g, long, short, "").NoOptDefVal = map[bool]string{true: "true"}[flag.Kind == Bool]
+		}
+		for i := range max(len(flag.Long), len(flag.Short)) {
+			long, short := "", ""
+			if i < len(flag.Short) {
+				short = flag.Short[i]
+			}
+			if long = "\x00" + short; i < len(flag.Long) {
+				long = flag.Long[i]
+			}
+			add(long, short)
+		}
+	}
+	f.BoolVarP(&c.own.Help, "help", c.tool.free("h"), false, "")
+	if !c.tool.long("json") {
+		f.BoolVar(&c.own.JSON, "json", false, "")
+	}
+	if c.tool.free("f") != "" && !c.tool.long("format") {
+		f.StringVarP(&c.format, "format", "f", "", "")
+	}
+	f.BoolVar(&c.own.Show, "show", false, "")
+	if !c.tool.long("version") {
+		f.BoolVarP(&c.own.Version, "version", c.tool.free("V"), false, "")
+	}
+	f.BoolVar(&c.own.Explain, "explain", false, "")
+	for _, own := range []struct {
+		long, short string
+		add         func(long, short string)
+	}{
+		{"verbose", "v", func(l, s string) { f.BoolVarP(&c.own.Verbose, l, s, false, "") }},
+		{"output", "o", func(l, s string) { f.StringVarP(&c.own.Output, l, s, "", "") }},
+	} {
+		if !c.tool.long(own.long) {
+			own.add(own.long, c.tool.free(own.short))
+		}
+	}
+	if c.tool.filters() {
+		for name, to := range map[string]*string{"cgroup": &c.filter.cgroup, "container": &c.filter.container, "mntns": &c.filter.mntns,
+			"cgroupmap": &c.filter.cgroupMap, "mntnsmap": &c.filter.mntnsMap} {
+			if !c.tool.long(name) {
+				f.StringVar(to, name, "", "")
+			}
+		}
+	}
+	c.abbreviate()
+}
+
+// free gives the letter, or "" if a flag of the tool has it.
+func (h *Header) free(letter string) string {
+	for _, flag := range h.Flags {
+		if slices.Contains(flag.Short, letter) {
+			return ""
+		}
+	}
+	return letter
+}
+
+// long reports whether a flag of the tool has this name.
+func (h *Header) long(name string) bool {
+	return slices.ContainsFunc(h.Flags, func(f *Flag) bool { return slices.Contains(f.Long, name) })
+}
+
+// abbreviate lets long flags be written in other ways: with - for _, and shortened as far as only one flag begins like this.
+func (c *command) abbreviate() {
+	known := c.longNames()
+	c.set.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
+		if slices.Contains(known, name) {
+			return pflag.NormalizedName(name)
+		}
+		var fits []string
+		for _, long := range known {
+			if dashed(long) == dashed(name) {
+				return pflag.NormalizedName(long)
+			}
+			if strings.HasPrefix(dashed(long), dashed(name)) && (len(fits) == 0 || !c.same(long, fits[0])) {
+				fits = append(fits, long)
+			}
+		}
+		if len(fits) == 1 {
+			name = fits[0]
+		}
+		return pflag.NormalizedName(name)
+	})
+}
+
+func dashed(name string) string { return strings.ReplaceAll(name, "_", "-") }
+
+// same reports whether two long names are of one flag.
+func (c *command) same(a, b string) bool {
+	for _, f := range c.tool.Flags {
+		if slices.Contains(f.Long, a) {
+			return slices.Contains(f.Long, b)
+		}
+	}
+	return false
+}
+
+func (c *command) longNames() []string {
+	var all []string
+	c.set.VisitAll(func(f *pflag.Flag) {
+		if f.Name[0] != 0 {
+			all = append(all, f.Name)
+		}
+	})
+	return all
+}
+
+// explain says what pflag found wrong.
+func (c *command) explain(err error) *UsageError {
+	var unknown *pflag.NotExistError
+	var missing *pflag.ValueRequiredError
+	var invalid *pflag.InvalidValueError
+	switch {
+	case errors.As(err, &unknown):
+		name := unknown.GetSpecifiedName()
+		if unknown.GetSpecifiedShortnames() != "" {
+			return c.fail("unknown flag -%s", name)
+		}
+		e := c.fail("unknown flag --%s", name)
+		var fits []string
+		for _, long := range c.longNames() {
+			if strings.HasPrefix(long, name) {
+				fits = append(fits, "--"+long)
+			}
+		}
+		if near := diag.Nearest(name, c.longNames()); len(fits) > 1 {
+			e.Message = fmt.Sprintf("--%s may be %s", name, strings.Join(fits, " or "))
+		} else if near != "" {
+			e.Hint = "did you mean --" + near + "?"
+		}
+		return e
+	case errors.As(err, &missing):
+		return c.fail("%s needs a value%s", c.name(missing.GetFlag()), of(c.meta(missing.GetFlag())))
+	case errors.As(err, &invalid):
+		return c.fail("%s%s: %v", c.name(invalid.GetFlag()), of(c.meta(invalid.GetFlag())), invalid.Unwrap())
+	}
+	return c.fail("%v", err)
+}
+
+func of(meta string) string {
+	if meta == "" || strings.Contains(meta, "|") {
+		return ""
+	}
+	return " " + meta
+}
+
+func (c *command) meta(f *pflag.Flag) string {
+	if g, ok := f.Value.(*given); ok {
+		return g.flag.Meta
+	}
+	return strings.ToUpper(f.Name)
+}
+
+// name is how a flag is called in messages.
+func (c *command) name(f *pflag.Flag) string {
+	if g, ok := f.Value.(*given); ok {
+		return strings.Join(g.flag.all(), "/")
+	}
+	return "--" + f.Name
+}
+
+func (c *command) exclusive() error {
+	for _, group := range c.tool.Exclusive {
+		var names []string
+		for _, param := range group {
+			if c.tool.flag(param) == nil { // one that all tools have
+				if param == "json" && c.own.JSON {
+					names = append(names, "--json")
+				}
+			} else if g := c.values[param]; len(g.values) > 0 {
+				names = append(names, g.flag.all()[0])
+			}
+		}
+		if len(names) > 1 {
+			return c.fail("only one of %s can be given", strings.Join(names, " and "))
+		}
+	}
+	return nil
+}
+
+// params turns flags into parameters.
+func (c *command) params() error {
+	for param, g := range c.values {
+		switch {
+		case g.flag.Kind == Addition: // below, when all flags have their values
+		case g.flag.refused() && len(g.values) > 0:
+			return &UsageError{c.tool.Name, strings.Join(g.flag.all(), "/") + " is not supported", strings.TrimPrefix(g.flag.Help, refusal)}
+		case g.flag.ignored(), g.flag.refused(), g.flag.Kind == Distribution, param == "json" && !strings.Contains(c.tool.Text, `getopt("json")`):
+		case len(g.values) > 0:
+			text, err := c.resolve(g.flag.Value, g.String())
+			if err != nil {
+				return c.fail("%s: %v", strings.Join(g.flag.all(), "/"), err)
+			}
+			c.own.Params[param] = text
+		case g.flag.Default != "":
+			c.own.Params[param] = g.flag.Default
+		}
+	}
+	return nil
+}
+
+func (c *command) positional() error {
+	rest := c.set.Args()
+	c.own.Args = rest
+	for _, a := range c.tool.Args {
+		if len(rest) == 0 {
+			if a.Required {
+				return c.fail("the argument %s is missing", a.Name)
+			}
+			if a.Default != "" {
+				c.own.Params[a.Name] = a.Default
+			}
+			continue
+		}
+		text := rest[0]
+		rest = rest[1:]
+		if a.Value.Kind == Event {
+			for _, one := range append([]string{text}, rest...) {
+				more, err := spec.Trace(one)
+				if err != nil {
+					return err
+				}
+				c.own.Probes += more
+			}
+			return nil
+		}
+		if a.Value.List {
+			text, rest = strings.Join(append([]string{text}, rest...), ","), nil
+		}
+		err := a.Value.check(text)
+		if err == nil {
+			text, err = c.resolve(a.Value, text)
+		}
+		if err != nil {
+			return c.fail("argument %s: %v", a.Name, err)
+		}
+		c.own.Params[a.Name] = text
+	}
+	if len(rest) > 0 {
+		return c.fail("%q is one argument too many", rest[0])
+	}
+	return nil
+}
+
+// regexpFlag is the parameter that makes regular expressions of a tool's specifiers. It is for us, not for the script.
+const regexpFlag = "regexp"
+
+func (h *Header) takesProbe() bool {
+	return slices.ContainsFunc(h.Args, func(a Argument) bool { return a.Value.Kind == Probe || a.Value.Kind == Function })
+}
+
+// points translates specifiers of probes, which are regular expressions if the tool has a flag for that, and it is given.
+func (c *command) points() error {
+	parse := spec.ParsePoint
+	if c.own.Params[regexpFlag] != "" && c.tool.takesProbe() {
+		parse = spec.ParseRegexp
+		delete(c.own.Params, regexpFlag)
+	}
+	for _, a := range c.tool.Args {
+		text := c.own.Params[a.Name]
+		if a.Value.Kind != Probe && a.Value.Kind != Function || text == "" {
+			continue
+		}
+		p, err := parse(text)
+		if err != nil {
+			return err
+		}
+		c.own.Params[a.Name+"_entry"] = p.Entry()
+		if a.Value.Kind == Function {
+			if p.Return() == "" || p.Kind == 'r' {
+				return c.fail("argument %s: %s is no function", a.Name, text)
+			}
+			c.own.Params[a.Name+"_return"] = p.Return()
+		}
+	}
+	return nil
+}
+
+// repeat puts the name of a flag of specifiers before each that follows it, as in -C 'p::a()' 'p::b()'.
+func (c *command) repeat(args []string) []string {
+	var out []string
+	flag := ""
+	for _, a := range args {
+		if strings.HasPrefix(a, "-") {
+			flag = ""
+			for _, f := range c.tool.Flags {
+				if f.Kind == Distribution && slices.Contains(f.all(), a) {
+					flag = a
+				}
+			}
+			if flag != "" {
+				continue
+			}
+		}
+		if flag != "" {
+			out = append(out, flag)
+		}
+		out = append(out, a)
+	}
+	return out
+}
+
+// distributions translates specifiers of counts and histograms.
+func (c *command) distributions() error {
+	var d spec.Distributions
+	var needed []string
+	given := 0
+	for _, f := range c.tool.Flags {
+		if f.Kind != Distribution {
+			continue
+		}
+		needed = append(needed, f.all()[0])
+		for _, text := range c.values[f.Param].values {
+			given++
+			add := d.Count
+			if f.Param == "histogram" {
+				add = d.Histogram
+			}
+			if err := add(text); err != nil {
+				return err
+			}
+		}
+	}
+	if len(needed) > 0 && given == 0 {
+		return c.fail("one of %s is needed", strings.Join(needed, " and "))
+	}
+	if given > 0 {
+		c.own.Probes += d.Text()
+	}
+	return nil
+}
+
+// filters sets the parameters of the macro filtered().
+func (c *command) filters() error {
+	if !c.tool.filters() {
+		return nil
+	}
+	c.own.Params["self"] = strconv.Itoa(c.machine.PID)
+	if c.tool.long("cgroup") {
+		c.filter.cgroup = c.own.Params["cgroup"]
+	}
+	if c.filter.cgroup != "" && c.filter.container != "" {
+		return c.fail("only one of --cgroup and --container can be given")
+	}
+	var path string
+	var err error
+	switch {
+	case c.filter.cgroup != "":
+		path, err = c.machine.cgroup(c.filter.cgroup)
+	case c.filter.container != "":
+		path, err = c.machine.container(c.filter.container)
+	}
+	if err != nil {
+		return c.fail("%v", err)
+	}
+	if path != "" {
+		c.own.Params["cgroup"] = path
+	}
+	for name, path := range map[string]string{"cgroupmap": c.filter.cgroupMap, "mntnsmap": c.filter.mntnsMap} {
+		if path == "" {
+			continue
+		}
+		if path, err = filepath.Abs(path); err != nil {
+			return c.fail("--%s: %v", name, err)
+		}
+		c.own.Params[name] = path
+	}
+	if c.filter.mntns != "" {
+		inode, err := c.machine.mountNamespace(c.filter.mntns)
+		if err != nil {
+			return c.fail("--mntns: %v", err)
+		}
+		c.own.Params["mntns"] = strconv.FormatUint(inode, 10)
+	}
+	return nil
+}

@@ -1,0 +1,195 @@
+// Package tools makes commands of scripts: the header of a script is its manual and declares its flags.
+//
+// The scripts are embedded. Nothing is read of them until one is asked for.
+package tools
+
+import (
+	"embed"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"skep/app/tools/spec"
+	"skep/internal/diag"
+)
+
+//go:embed scripts/*.bt
+var scripts embed.FS
+
+// prelude has the macros that all tools may use.
+const prelude = "prelude"
+
+// Tool is a script with its header.
+type Tool struct {
+	Header
+	Text string // of the whole script
+}
+
+// Exists reports whether there is a tool of this name.
+func Exists(name string) bool {
+	if name == prelude || strings.ContainsAny(name, "/.") {
+		return false
+	}
+	f, err := scripts.Open("scripts/" + name + ".bt")
+	if err != nil {
+		return false
+	}
+	return f.Close() == nil
+}
+
+// Names lists all tools in alphabetical order.
+func Names() []string {
+	files, err := scripts.ReadDir("scripts")
+	if err != nil {
+		panic(err) // the folder is part of the binary
+	}
+	var names []string
+	for _, f := range files {
+		if name := strings.TrimSuffix(f.Name(), ".bt"); name != prelude {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// Load reads the tool of that name.
+func Load(name string) (*Tool, error) {
+	text, err := scripts.ReadFile("scripts/" + name + ".bt")
+	if err != nil || !Exists(name) {
+		return nil, fmt.Errorf("there is no tool %s", name)
+	}
+	return Parse(name+".bt", string(text))
+}
+
+// Parse reads a script that begins with a header. The name is that of its file.
+func Parse(name, text string) (*Tool, error) {
+	h, err := ParseHeader(&diag.Source{Name: name, Text: text})
+	if err != nil {
+		return nil, err
+	}
+	return &Tool{*h, text}, nil
+}
+
+// All loads every tool.
+func All() ([]*Tool, error) {
+	var all []*Tool
+	for _, name := range Names() {
+		t, err := Load(name)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, t)
+	}
+	return all, nil
+}
+
+// Nearest is the tool whose name is most like the given one, or "".
+func Nearest(name string) string { return diag.Nearest(name, Names()) }
+
+// Source is the script as it is compiled: with the shared macros behind it.
+func (t *Tool) Source() *diag.Source {
+	src := &diag.Source{Name: t.Name + ".bt", Text: t.Text}
+	Complete(src)
+	return src
+}
+
+// translated is the name of the part of the source that specifiers have become.
+const translated = "probes"
+
+// Trace adds the specifier to what is said of the lines that it has become.
+func Trace(list *diag.List) {
+	for i := range list.All {
+		d := &list.All[i]
+		if d.Span == (diag.Span{}) || list.Source.File(d.Span.Start) != translated {
+			continue
+		}
+		if from, to, ok := spec.Of(list.Source.Text, int(d.Span.Start)); ok {
+			d.Related = append(d.Related, diag.Related{Span: diag.Span{Start: diag.Pos(from), End: diag.Pos(to)}, Message: "it is what this specifier has become"})
+		}
+	}
+}
+
+// Run is the source with the probes that a call of the tool asks for.
+func (t *Tool) Run(call *Invocation) *diag.Source {
+	src := t.Source()
+	if call.Probes != "" {
+		src.Add(translated, call.Probes)
+	}
+	return src
+}
+
+// Complete adds the shared macros to a script that is a tool. Other scripts stay as they are.
+func Complete(src *diag.Source) {
+	if !hasHeader(src.Text) || strings.Contains(src.Text, "macro filtered(") {
+		return
+	}
+	text, err := scripts.ReadFile("scripts/" + prelude + ".bt")
+	if err != nil {
+		panic(err) // it is part of the binary
+	}
+	src.Add(prelude+".bt", string(text))
+}
+
+// filters reports whether the script drops events by the filters that all such tools have.
+func (t *Tool) filters() bool {
+	return strings.Contains(t.Text, "filtered(") || strings.Contains(t.Text, `getopt("self"`)
+}
+
+// List shows the tools by group with a line each.
+func List() (string, error) {
+	all, err := All()
+	if err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	for _, group := range groups() {
+		members := slices.DeleteFunc(slices.Clone(all), func(t *Tool) bool { return t.Group != group })
+		if len(members) == 0 {
+			continue
+		}
+		if b.Len() > 0 {
+			b.WriteByte('\n')
+		}
+		fmt.Fprintf(&b, "%s\n", group)
+		for _, t := range members {
+			fmt.Fprintf(&b, "    %-14s %s\n", t.Name, t.About)
+		}
+	}
+	return b.String(), nil
+}
+
+// Show is the script as it is run, shared macros included, and a line that tells how to run it by itself.
+func (t *Tool) Show(call *Invocation) string {
+	var b strings.Builder
+	b.WriteString(t.Run(call).Text)
+	b.WriteString("\n// skep")
+	if call.PID != 0 {
+		fmt.Fprintf(&b, " -p %d", call.PID)
+	}
+	if call.Command != nil {
+		b.WriteString(" -c " + quote(strings.Join(call.Command, " ")))
+	}
+	fmt.Fprintf(&b, " %s.bt", t.Name)
+	for _, arg := range call.Args {
+		b.WriteString(" " + quote(arg))
+	}
+	named := maps.Clone(call.Params)
+	delete(named, "self") // of this process, which ends now
+	for i, name := range slices.Sorted(maps.Keys(named)) {
+		if i == 0 {
+			b.WriteString(" --")
+		}
+		b.WriteString(" " + quote("--"+name+"="+call.Params[name]))
+	}
+	b.WriteByte('\n')
+	return b.String()
+}
+
+// quote quotes a word for the shell, if that is needed.
+func quote(word string) string {
+	if strings.Trim(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_=/.,:@%+") == "" && word != "" {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}
