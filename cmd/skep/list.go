@@ -1,0 +1,63 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"skep/lang/bpftrace/syntax"
+	"skep/probe"
+)
+
+// runList lists what a search means, or the probes of a script if it names a file.
+func runList(env *environment, o *options) int {
+	catalog := &probe.Catalog{}
+	if len(o.program) > 0 || isScript(o.search) {
+		if len(o.program) == 0 {
+			o.file = o.search
+		}
+		return listScript(env, o, catalog)
+	}
+	n, err := catalog.List(env.stdout, o.search, o.verbose)
+	if err != nil {
+		return fail(env, err)
+	}
+	if n == 0 && !o.quiet {
+		fmt.Fprintf(env.stderr, "nothing matches %q\n", o.search)
+	}
+	return 0
+}
+
+func isScript(name string) bool {
+	if name == "" || strings.ContainsAny(name, ":*") {
+		return false
+	}
+	info, err := os.Stat(name)
+	return err == nil && info.Mode().IsRegular()
+}
+
+func listScript(env *environment, o *options, catalog *probe.Catalog) int {
+	src, err := readSource(env, o)
+	if err != nil {
+		return fail(env, err)
+	}
+	script, list := syntax.Parse(src, parseOptionsOf(o))
+	if show(env, o, list) {
+		return 1
+	}
+	for _, p := range script.Probes {
+		for _, point := range p.Points {
+			points, err := catalog.Expand(point.Text, probe.ExpandOptions{PID: o.pid})
+			if err != nil {
+				list.Errorf(point.Span, "%v", err)
+			}
+			for _, x := range points {
+				fmt.Fprintln(env.stdout, x.Name)
+			}
+		}
+	}
+	if show(env, o, list) {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,320 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"skep/host"
+	"skep/host/kernel"
+	"skep/internal/diag"
+	"skep/lang/bpftrace/check"
+	"skep/lang/bpftrace/lower"
+	"skep/lang/bpftrace/syntax"
+	"skep/probe"
+	"skep/symbol"
+	"skep/trace"
+)
+
+// runTrace compiles a script and runs it: the main job, and bpftrace's command line.
+func runTrace(env *environment, args []string) int {
+	o, err := parseOptions(args)
+	if err != nil {
+		fmt.Fprintf(env.stderr, "ERROR: %v (%s --help shows the options)\n", err, env.name)
+		return 1
+	}
+	switch {
+	case o.help:
+		return runHelp(env, nil)
+	case o.version:
+		return runVersion(env, nil)
+	case o.info:
+		return runInfo(env)
+	case o.list:
+		return runList(env, o)
+	}
+	return runScript(env, o)
+}
+
+// runScript compiles the script that the options name, and runs it.
+func runScript(env *environment, o *options) int {
+	code, err := (&tracing{environment: env, options: o, catalog: &probe.Catalog{}, kernel: kernel.New()}).run()
+	if err != nil && !errors.Is(err, trace.ErrInterrupted) {
+		return fail(env, err)
+	}
+	return code
+}
+
+// tracing is one run of a script.
+type tracing struct {
+	*environment
+	*options
+	catalog *probe.Catalog
+	kernel  *kernel.Host
+	asked   []check.Question // what the script asked about the kernel
+}
+
+func (t *tracing) run() (exit int, err error) {
+	src, err := readSource(t.environment, t.options)
+	if err != nil {
+		return 0, err
+	}
+	for _, h := range t.headers {
+		if !t.noWarnings {
+			fmt.Fprintf(t.stderr, "WARNING: the header %s is not read\nHINT: kernel types come from its BTF; define other types and constants in the script\n", h)
+		}
+	}
+	script, list := syntax.Parse(src, parseOptionsOf(t.options))
+	if show(t.environment, t.options, list) {
+		return 0, errShown{}
+	}
+	if t.fmt {
+		_, err := io.WriteString(t.stdout, syntax.Print(script))
+		return 0, err
+	}
+	t.dump("ast", func() string { return syntax.Dump(script) })
+	if err := kernel.Privileges(); err != nil {
+		return 0, err
+	}
+	unit, err := t.compile(script)
+	if err != nil || t.compileOnly() {
+		return 0, err
+	}
+	return t.trace(unit)
+}
+
+// compileOnly reports whether -d asks for the compiler's stages: bpftrace, too, does not run the script then.
+func (t *tracing) compileOnly() bool {
+	for _, s := range t.stages {
+		if s != "verifier" && s != "libbpf" {
+			return true
+		}
+	}
+	return false
+}
+
+func (t *tracing) compile(script *syntax.Script) (*lower.Unit, error) {
+	target, err := t.kernel.Target()
+	if err != nil {
+		return nil, err
+	}
+	symbols := symbol.NewKernel()
+	address := func(name string) (uint64, bool) {
+		addr, err := symbols.Address(name)
+		return addr, err == nil
+	}
+	tree, list := check.Check(script, check.Options{
+		Catalog: t.catalog, Target: target,
+		Args: t.args, Named: t.named, Env: os.Getenv,
+		Unsafe: t.unsafe, PID: t.pid, HasChild: t.child != nil,
+		KernelAddress: address, UserSymbol: userSymbol, CgroupID: cgroupID, Usable: t.kernel.Usable,
+	})
+	if show(t.environment, t.options, list) {
+		return nil, errShown{}
+	}
+	t.asked = tree.Questions
+	t.dump("types", func() string { return check.Dump(tree) })
+	unit, err := lower.Lower(tree, lower.Options{
+		Target: target, Types: t.catalog.Types, KernelAddress: address,
+		Dump:         t.stageDump(),
+		OtherPIDNS:   otherPIDNamespace(),
+		PID:          t.pid,
+		HelperErrors: t.helperCheck,
+	})
+	var refused *diag.List
+	if errors.As(err, &refused) {
+		show(t.environment, t.options, refused)
+		return nil, errShown{}
+	}
+	if err == nil && unit.Warnings != nil {
+		show(t.environment, t.options, unit.Warnings)
+	}
+	return unit, err
+}
+
+func (t *tracing) trace(unit *lower.Unit) (exit int, err error) {
+	opt := trace.Options{
+		JSON: t.format == "json", Output: t.stdout, Errors: t.stderr,
+		Quiet: t.quiet, Bare: t.bare, Colour: colours(t.stderr), PID: t.pid,
+		Terminal: t.output == "" && isTerminal(t.stdout.file),
+	}
+	if os.Getenv("__BPFTRACE_NOTIFY_PROBES_ATTACHED") != "" {
+		opt.Notify = t.stdout // also if the output goes to a file
+	}
+	switch t.buffering {
+	case "none":
+		opt.Buffer = trace.FlushLines
+	case "full":
+		opt.Buffer = trace.FlushFull
+	}
+	if t.output != "" {
+		f, err := os.Create(t.output)
+		if err != nil {
+			return 0, fmt.Errorf("opening the output: %w", err)
+		}
+		defer func() {
+			if e := f.Close(); err == nil && e != nil {
+				err = fmt.Errorf("writing the output: %w", e)
+			}
+		}()
+		opt.Output = f
+	}
+	if opt.NoWarnings = t.noWarnings; t.noWarnings {
+		opt.Warn = func(*host.AttachError) {}
+	}
+	load := host.Options{
+		PID: t.pid, RingMap: lower.MapEvents, RingPages: unit.Script.Config.RingPages, ControlMap: lower.MapControl, StateMap: lower.MapState,
+	}
+	if t.wants("verifier") {
+		load.VerifierLog = func(program, log string) {
+			fmt.Fprintf(t.stderr, "The verifier's log of %s:\n%s\n\n", program, log)
+		}
+	}
+	if t.explainOnly {
+		return 0, t.explainHooks(unit, t.asked, load)
+	}
+	if t.dryRun {
+		return 0, t.tryAttaching(unit, load)
+	}
+	if unit.NeedsUserSymbols {
+		load.TrackProcesses, opt.Symbols = trace.Track(unit.Script)
+	}
+	if t.child != nil {
+		if opt.Child, err = trace.StartChild(t.child...); err != nil {
+			return 0, err
+		}
+		defer opt.Child.Stop()
+	}
+	session, err := t.load(unit, unit.Attach, load)
+	if err != nil {
+		return 0, t.explain(unit, err)
+	}
+	exit, err = trace.Run(context.Background(), session, unit, opt)
+	return exit, t.explain(unit, err)
+}
+
+// slowLoad is when the user is told what takes so long.
+const slowLoad = time.Second
+
+func (t *tracing) load(unit *lower.Unit, attach []probe.Attach, opt host.Options) (host.Session, error) {
+	if !t.quiet {
+		var notice *time.Timer
+		opt.Loading = func() {
+			notice = time.AfterFunc(slowLoad, func() {
+				fmt.Fprintln(t.stderr, "The kernel's verifier is still checking the script: it follows each round of a loop (Ctrl-C ends it)")
+			})
+		}
+		defer func() {
+			if notice != nil {
+				notice.Stop()
+			}
+		}()
+	}
+	return t.kernel.Load(unit.Spec, attach, opt)
+}
+
+// tryAttaching loads and attaches everything, but runs nothing, not even begin.
+func (t *tracing) tryAttaching(unit *lower.Unit, load host.Options) error {
+	session, err := t.load(unit, withoutRuns(unit.Attach), load)
+	if err != nil {
+		return t.explain(unit, err)
+	}
+	_, failed, err := session.Attach(context.Background())
+	if err == nil {
+		for _, f := range failed {
+			fmt.Fprintln(t.stderr, "WARNING:", f)
+		}
+	}
+	session.Disable()
+	return errors.Join(t.explain(unit, err), session.Close())
+}
+
+// withoutRuns leaves out what is run by us, such as begin.
+func withoutRuns(all []probe.Attach) []probe.Attach {
+	return slices.DeleteFunc(slices.Clone(all), func(a probe.Attach) bool { return a.How == probe.TestRun })
+}
+
+// explain shows where in the script a program comes from that the kernel refuses.
+func (t *tracing) explain(unit *lower.Unit, err error) error {
+	if errors.Is(err, unix.EMFILE) {
+		return fmt.Errorf("%w; raise the limit of open files (ulimit -n)", unix.EMFILE)
+	}
+	var failed *host.AttachError
+	if errors.As(err, &failed) && unit.Programs[failed.Attach.Program] != nil {
+		list := &diag.List{Source: unit.Script.Source}
+		list.Errorf(pointSpan(unit, failed.Attach.Program), "%v", failed)
+		show(t.environment, t.options, list)
+		return errShown{}
+	}
+	var rejected *host.Rejected
+	if errors.As(err, &rejected) {
+		program := unit.Programs[rejected.Program]
+		if program == nil {
+			return err
+		}
+		at := program.Probe
+		if program.Object != nil && rejected.Insn >= 0 && rejected.Insn < len(program.Object.Spans) {
+			if s := program.Object.Spans[rejected.Insn]; s != (diag.Span{}) {
+				at = s
+			}
+		}
+		list := &diag.List{Source: unit.Script.Source}
+		if endless(rejected.Reason) {
+			list.Errorf(at, "the kernel's verifier finds no end of this loop, or gives up following it").Hint =
+				"a loop must end after a number of rounds that the kernel can see: count up to a constant, in a while of fewer rounds or with for ($i : 0..n)"
+		} else {
+			list.Errorf(at, "the kernel's verifier rejects the program here: %s", rejected.Reason).Hint =
+				"-v shows the verifier's whole log; this is a mistake of skep, not of the script, unless the script is very long"
+		}
+		show(t.environment, t.options, list)
+		if t.verbose || t.wants("verifier") {
+			fmt.Fprintln(t.stderr, strings.TrimRight(rejected.Log, "\n"))
+		}
+		return errShown{}
+	}
+	return err
+}
+
+// endless reports whether the verifier's reason is a loop.
+func endless(reason string) bool {
+	for _, words := range []string{"infinite loop", "too large", "too complex", "back-edge"} {
+		if strings.Contains(reason, words) {
+			return true
+		}
+	}
+	return false
+}
+
+// pointSpan is the place of a program's first probe in the script.
+func pointSpan(unit *lower.Unit, program string) diag.Span {
+	at := unit.Programs[program].Probe
+	text := unit.Script.Source.Text
+	if at.Start < 0 || int(at.End) > len(text) || at.Start >= at.End {
+		return at
+	}
+	if n := strings.IndexAny(text[at.Start:at.End], " \t\n{,"); n > 0 {
+		at.End = at.Start + diag.Pos(n)
+	}
+	return at
+}
+
+// dump prints a stage if -d asks for it.
+func (t *tracing) dump(stage string, text func() string) {
+	if t.wants(stage) {
+		fmt.Fprintf(t.stdout, "%s\n", strings.TrimRight(text(), "\n"))
+	}
+}
+
+func (t *tracing) stageDump() func(stage, text string) {
+	if !t.wants("ir") && !t.wants("ir-opt") && !t.wants("asm") {
+		return nil
+	}
+	return func(stage, text string) { t.dump(stage, func() string { return text }) }
+}
