@@ -20,15 +20,13 @@ import (
 	"runtime"
 	"sort"
 	"syscall"
-	"unsafe"
 )
 
 //go:noinline
 func halt(n int) int {
 	fmt.Println("ready", syscall.Gettid())
-	var b [1]byte
-	syscall.RawSyscall(syscall.SYS_READ, 0, uintptr(unsafe.Pointer(&b)), 1)
-	return n + int(b[0])
+	_, _, e := syscall.RawSyscall(syscall.SYS_TGKILL, uintptr(syscall.Getpid()), uintptr(syscall.Gettid()), uintptr(syscall.SIGSTOP))
+	return n + int(e)
 }
 
 type byHalt []int
@@ -73,6 +71,7 @@ func TestUnwindGo(t *testing.T) {
 			if _, err := fmt.Sscanf(c.line, "ready %d", &tid); err != nil {
 				t.Fatal(c.line)
 			}
+			waitForStop(t, c.pid()) // before, the thread may be anywhere in the runtime
 			tr := attach(t, c.pid(), tid)
 			p := NewProcesses(ProcessesOptions{})
 			defer p.Close()
