@@ -1,6 +1,7 @@
 package trace
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -102,6 +103,22 @@ func (c *Child) wait() {
 
 // PID is the process id of the command.
 func (c *Child) PID() int { return c.process.Pid }
+
+// childStart is how long the process may take to come to its gate; where it takes longer, what it does before may be seen.
+const childStart = time.Second
+
+// settle waits until the process sleeps at its gate, so that probes attached from now on see nothing of the stub but the execution of
+// the command. Usually it has been there for long.
+func (c *Child) settle() {
+	path := fmt.Sprintf("/proc/%d/stat", c.PID())
+	for deadline := time.Now().Add(childStart); time.Now().Before(deadline); time.Sleep(100 * time.Microsecond) {
+		stat, err := os.ReadFile(path)
+		// The state follows the name, which stands in parentheses and may have any in itself.
+		if name := bytes.LastIndexByte(stat, ')'); err != nil || bytes.HasPrefix(stat[name+1:], []byte(" S")) {
+			return
+		}
+	}
+}
 
 // release lets the command start.
 func (c *Child) release() error {

@@ -107,6 +107,7 @@ func (r *run) run(ctx context.Context) (int, error) {
 	defer r.session.Close()
 	if r.opt.Child != nil {
 		defer r.opt.Child.end()
+		r.opt.Child.settle()
 	}
 	if r.opt.PID != 0 {
 		if err := watchPID(r.opt.PID, r.stop); err != nil {

@@ -9,7 +9,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -29,7 +31,18 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
+	closeOnExec()
 	os.Exit(m.Run())
+}
+
+// closeOnExec keeps what this process has inherited from those that it starts, whose descriptors are compared.
+func closeOnExec() {
+	open, _ := os.ReadDir("/proc/self/fd")
+	for _, entry := range open {
+		if fd, err := strconv.Atoi(entry.Name()); err == nil && fd > 2 {
+			syscall.CloseOnExec(fd)
+		}
+	}
 }
 
 // TestKernel runs the cases of testdata/kernel/*.txtar on the running kernel. A case is an archive:

@@ -1,3 +1,6 @@
+// Else Go's runtime would keep the files of its control group open, where there are any.
+//go:debug containermaxprocs=0
+
 // Command work makes exactly known events for tests to trace: N opens of these names, M bytes read, K calls of a
 // function. It is pure Go, static, and does its work on one thread with raw system calls, so that what is counted for
 // its thread is what was asked for.
