@@ -4,10 +4,12 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -93,12 +95,14 @@ var buildWork = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	dir = filepath.Join(dir, "skep")
+	// Checkouts do not share it: the one may be newer than the other.
+	_, source, _, _ := runtime.Caller(0)
+	dir = filepath.Join(dir, "skep", fmt.Sprintf("work-%08x", crc32.ChecksumIEEE([]byte(source))))
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", err
 	}
 	// Built aside and renamed, since other tests may be running the one that is there.
-	staging, err := os.MkdirTemp(dir, "work-")
+	staging, err := os.MkdirTemp(dir, "staging-")
 	if err != nil {
 		return "", err
 	}
