@@ -8,10 +8,14 @@ import (
 	"github.com/cilium/ebpf/asm"
 
 	"skep/internal/diag"
+	"skep/internal/ktest"
 )
 
 // TestSameOutput compiles the same programs several times: nothing may depend on the order of a map.
 func TestSameOutput(t *testing.T) {
+	if ktest.Emulated() {
+		t.Skip("guests are slow: no kernel has to do with it")
+	}
 	build := map[string]func() *Module{"loops": buildLoops}
 	for seed := range uint64(20) {
 		build["random "+string(rune('a'+seed))] = func() *Module { return randomModule(seed+1, liveTarget()) }
