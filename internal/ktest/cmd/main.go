@@ -20,6 +20,7 @@ const usage = `usage: go run ./internal/ktest/cmd COMMAND [FLAG]... [ARGUMENT]..
   setup [-optional]         install what the guests need on a Debian machine (as root)
   fetch [-refresh] [KERNEL...]  fill the cache of kernels
   run [PACKAGE...]          run the tests of the packages on kernels and print a table
+  others [PACKAGE...]       list the packages whose tests run leaves out
   exec -- PROGRAM [ARG...]  run one program in guests
   shell                     give a prompt in a guest
 
@@ -81,6 +82,8 @@ func run(ctx context.Context, args []string) error {
 		return fetch(ctx, args)
 	case "run":
 		return runTests(ctx, args)
+	case "others":
+		return listOthers(ctx, args)
 	case "exec":
 		return execute(ctx, args)
 	case "shell":

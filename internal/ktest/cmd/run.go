@@ -54,3 +54,15 @@ func runTests(ctx context.Context, args []string) error {
 	}
 	return nil
 }
+
+// listOthers prints the packages that are not for kernels.
+func listOthers(ctx context.Context, patterns []string) error {
+	if len(patterns) == 0 {
+		patterns = []string{"./..."}
+	}
+	_, others, err := matrix.Packages(ctx, patterns)
+	if err == nil {
+		fmt.Println(strings.Join(others, "\n"))
+	}
+	return err
+}

@@ -28,14 +28,13 @@ type Package struct {
 }
 
 // Packages gives those of the matched packages whose tests import the test API, and those of which it cannot be known
-// because they do not even parse.
-func Packages(ctx context.Context, patterns []string) ([]Package, error) {
+// because they do not even parse; others are the rest.
+func Packages(ctx context.Context, patterns []string) (packages []Package, others []string, err error) {
 	args := append([]string{"list", "-e", "-json=ImportPath,Dir,Module,TestImports,XTestImports,Error"}, patterns...)
 	out, err := run(ctx, "go", args...)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var packages []Package
 	for decoder := json.NewDecoder(strings.NewReader(out)); ; {
 		var p struct {
 			ImportPath, Dir           string
@@ -44,20 +43,21 @@ func Packages(ctx context.Context, patterns []string) ([]Package, error) {
 			Error                     struct{ Err string }
 		}
 		if err := decoder.Decode(&p); errors.Is(err, io.EOF) {
-			return packages, nil
+			return packages, others, nil
 		} else if err != nil {
-			return nil, fmt.Errorf("reading what go list prints: %w", err)
+			return nil, nil, fmt.Errorf("reading what go list prints: %w", err)
 		}
 		if p.Module.Dir == "" && p.Error.Err != "" {
-			return nil, fmt.Errorf("package %s: %s", p.ImportPath, p.Error.Err)
+			return nil, nil, fmt.Errorf("package %s: %s", p.ImportPath, p.Error.Err)
 		}
 		imports := slices.Concat(p.TestImports, p.XTestImports)
 		if p.ImportPath != apiPackage && !slices.Contains(imports, apiPackage) && p.Error.Err == "" {
+			others = append(others, p.ImportPath)
 			continue
 		}
 		relative, err := filepath.Rel(p.Module.Dir, p.Dir)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		packages = append(packages, Package{Path: p.ImportPath, Dir: p.Dir, Relative: relative})
 	}

@@ -13,7 +13,7 @@ import (
 
 // TestPackages finds a package by what its tests import.
 func TestPackages(t *testing.T) {
-	packages, err := Packages(t.Context(), []string{"skep/internal/ktest/..."})
+	packages, _, err := Packages(t.Context(), []string{"skep/internal/ktest/..."})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +44,7 @@ func TestPackagesThatDoNotParse(t *testing.T) {
 		}
 	}
 	t.Chdir(dir)
-	packages, err := Packages(t.Context(), []string{"./..."})
+	packages, _, err := Packages(t.Context(), []string{"./..."})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +55,7 @@ func TestPackagesThatDoNotParse(t *testing.T) {
 	if p := packages[0]; p.Binary != "" || !strings.Contains(p.Problem, "bad_test.go:4") {
 		t.Errorf("package %+v does not say where it is bad", p)
 	}
-	if _, err := Packages(t.Context(), []string{"./missing"}); err == nil || !strings.Contains(err.Error(), "./missing") {
+	if _, _, err := Packages(t.Context(), []string{"./missing"}); err == nil || !strings.Contains(err.Error(), "./missing") {
 		t.Errorf("a package that does not exist: %v", err)
 	}
 }

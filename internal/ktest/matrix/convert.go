@@ -17,6 +17,8 @@ const (
 	Pass Verdict = "pass"
 	Fail Verdict = "FAIL"
 	Skip Verdict = "skip"
+	// Again is for a test that failed and passed when it was run once more, alone.
+	Again Verdict = "2nd"
 )
 
 // A Result is one test on one kernel.
@@ -216,7 +218,7 @@ func count(results []Result) (passed, failed, skipped int) {
 	for _, r := range results {
 		switch {
 		case !r.top():
-		case r.Outcome == Pass:
+		case r.Outcome == Pass || r.Outcome == Again:
 			passed++
 		case r.Outcome == Fail:
 			failed++

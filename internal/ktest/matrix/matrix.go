@@ -51,6 +51,16 @@ type Outcome struct {
 	Times    map[string]time.Duration
 }
 
+func newOutcome(kernels []string) *Outcome {
+	return &Outcome{
+		Kernels:  kernels,
+		NotRun:   map[string]string{},
+		Machines: map[string][]boot.Report{},
+		Releases: map[string]string{},
+		Times:    map[string]time.Duration{},
+	}
+}
+
 // workspace is what all columns share while the matrix runs.
 type workspace struct {
 	Matrix
@@ -80,14 +90,8 @@ func (m Matrix) Do(ctx context.Context) (*Outcome, error) {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	w := &workspace{Matrix: m, dir: dir, outcome: &Outcome{
-		Kernels:  m.Kernels,
-		NotRun:   map[string]string{},
-		Machines: map[string][]boot.Report{},
-		Releases: map[string]string{},
-		Times:    map[string]time.Duration{},
-	}}
-	if w.packages, err = Packages(ctx, m.Patterns); err != nil {
+	w := &workspace{Matrix: m, dir: dir, outcome: newOutcome(m.Kernels)}
+	if w.packages, _, err = Packages(ctx, m.Patterns); err != nil {
 		return nil, err
 	}
 	if len(w.packages) == 0 {
@@ -123,6 +127,7 @@ func (m Matrix) Do(ctx context.Context) (*Outcome, error) {
 		})
 	}
 	all.Wait()
+	w.again(ctx)
 	return w.outcome, errors.Join(ctx.Err(), w.eventsErr)
 }
 

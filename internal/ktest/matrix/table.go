@@ -34,10 +34,14 @@ func (o *Outcome) Print(w io.Writer) {
 
 func (o *Outcome) printFailures(w io.Writer) {
 	for _, r := range o.Results {
-		if r.Outcome != Fail || o.failedInside(r) {
+		if r.Outcome != Fail && r.Outcome != Again || o.failedInside(r) {
 			continue
 		}
-		fmt.Fprintf(w, "--- FAIL on %s: %s %s\n", r.Kernel, r.Package, r.Test)
+		second := ""
+		if r.Outcome == Again {
+			second = ", and passed once more"
+		}
+		fmt.Fprintf(w, "--- FAIL on %s%s: %s %s\n", r.Kernel, second, r.Package, r.Test)
 		for line := range strings.Lines(strings.TrimRight(r.Output, "\n")) {
 			fmt.Fprintf(w, "    %s\n", strings.TrimRight(line, "\r\n"))
 		}
@@ -48,7 +52,7 @@ func (o *Outcome) printFailures(w io.Writer) {
 // failedInside says that a part of the test failed and tells more than the test itself.
 func (o *Outcome) failedInside(r Result) bool {
 	return slices.ContainsFunc(o.Results, func(part Result) bool {
-		return part.Kernel == r.Kernel && part.Package == r.Package && part.Outcome == Fail &&
+		return part.Kernel == r.Kernel && part.Package == r.Package && part.Outcome == r.Outcome &&
 			strings.HasPrefix(part.Test, r.Test+"/")
 	})
 }

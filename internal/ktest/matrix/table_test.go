@@ -22,6 +22,7 @@ func TestPrint(t *testing.T) {
 			{Kernel: "6.12", Package: "skep/a", Test: "TestParts", Outcome: Pass},
 			{Kernel: "6.12", Package: "skep/a", Test: "TestParts/good", Outcome: Pass},
 			{Kernel: "6.12", Package: "skep/a", Test: "TestParts/bad", Outcome: Pass},
+			{Kernel: "6.12", Package: "skep/a", Test: "TestSlow", Outcome: Again, Output: "too late\n"},
 			{Kernel: "5.10", Package: "skep/a", Test: "TestMulti", Outcome: Skip, Output: skip("kprobe_multi: none")},
 			{Kernel: "6.12", Package: "skep/a", Test: "TestMulti", Outcome: Skip, Output: skip("kprobe_multi: none")},
 		},
@@ -35,11 +36,15 @@ func TestPrint(t *testing.T) {
     got 1
     want 2
 
+--- FAIL on 6.12, and passed once more: skep/a TestSlow
+    too late
+
                     5.10     6.12   newest  6.12+lockdown
 skep/a
   TestMulti       skip 1   skip 1        -              -
   TestParts         FAIL     pass        -              -
   TestParts/bad     FAIL     pass        -              -
+  TestSlow             -      2nd        -              -
 skep/b
   TestOne           pass     pass        -         skip 2
 
@@ -48,7 +53,7 @@ skip 2: not meant
 5.10 is Linux 5.10.0-46-cloud-amd64, 12 s
 kernel newest was not run: no Debian archive
 
-3 passed, 1 failed, 3 skipped
+4 passed, 1 failed, 3 skipped
 `
 	if diff := cmp.Diff(want, b.String()); diff != "" {
 		t.Error(diff)
