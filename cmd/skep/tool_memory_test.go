@@ -133,6 +133,14 @@ func TestMemleak(t *testing.T) {
 			}
 		})
 	}
+	t.Run("without frame pointers", func(t *testing.T) {
+		ktest.Need(t, ktest.BTF)
+		program := buildC(t, leakProgram, "-Og", "-fno-inline", "-fomit-frame-pointer")
+		got := runMemleak(t, program, "memleak -p $PID -o 0 --call-graph dwarf")
+		if d := cmp.Diff("Attaching to pid $PID, Ctrl+C to quit.\n[TIME] Top 10 stacks with outstanding allocations:\n"+sorted, got); d != "" {
+			t.Errorf("(-want +got)\n%s", d)
+		}
+	})
 }
 
 // runMemleak gives a tool's output beside the program: with the innermost function of each stack alone, and without what differs from run to run.
