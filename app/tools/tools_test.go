@@ -227,6 +227,26 @@ func TestComplete(t *testing.T) {
 	}
 }
 
+// TestPack has the scripts come back as they were.
+func TestPack(t *testing.T) {
+	var b strings.Builder
+	if err := Pack(&b); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(scriptNames(), packedNames(b.String())); d != "" {
+		t.Errorf("-want +got\n%s", d)
+	}
+	for _, name := range scriptNames() {
+		want, _ := scriptText(name)
+		if got, ok := unpack(b.String(), name); got != want || !ok {
+			t.Errorf("%s has changed", name)
+		}
+	}
+	if text, ok := unpack(b.String(), "nothing"); ok {
+		t.Errorf("there is a script nothing: %q", text)
+	}
+}
+
 func TestLink(t *testing.T) {
 	dir := t.TempDir()
 	binary, taken, old := filepath.Join(dir, "skep"), filepath.Join(dir, Names()[0]), filepath.Join(dir, Names()[0]+"-bpfcc")
