@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -78,7 +79,6 @@ func (r readyMadeTool) measure(ours tool, theirs *tool) (mine, other []value, er
 }
 
 func (r readyMadeTool) once(t tool) ([]value, error) {
-	before := programIDs()
 	args := r.args
 	if t.root == "" {
 		args = append([]string{r.name}, args...)
@@ -90,7 +90,7 @@ func (r readyMadeTool) once(t tool) ([]value, error) {
 	values := []value{{name: r.name + ": attached after", n: s.ready.Seconds() * 1000, unit: "ms", bar: 1.5}}
 	var cost float64
 	if len(r.load) > 0 {
-		if cost, err = r.cost(before); err != nil {
+		if cost, err = r.cost(s.cmd.Process.Pid); err != nil {
 			_ = s.stop()
 			return nil, fmt.Errorf("%s: %w", t.path, err)
 		}
@@ -105,9 +105,18 @@ func (r readyMadeTool) once(t tool) ([]value, error) {
 	return values, nil
 }
 
-// cost is the time of all new programs during the load, for each of its events.
-func (r readyMadeTool) cost(before map[ebpf.ProgramID]bool) (float64, error) {
-	begun, err := runtimeOfOthers(before)
+// cost is the time of a process's programs during the load, for each of its events.
+func (r readyMadeTool) cost(pid int) (float64, error) {
+	programs, err := programsOf(pid)
+	if err != nil {
+		return 0, err
+	}
+	defer func() {
+		for _, p := range programs {
+			p.Close()
+		}
+	}()
+	begun, err := runtimeOf(programs)
 	if err != nil {
 		return 0, err
 	}
@@ -118,29 +127,50 @@ func (r readyMadeTool) cost(before map[ebpf.ProgramID]bool) (float64, error) {
 	if out, err := exec.Command(self, append([]string{"load"}, r.load...)...).CombinedOutput(); err != nil {
 		return 0, fmt.Errorf("load: %w: %s", err, out)
 	}
-	ended, err := runtimeOfOthers(before)
+	ended, err := runtimeOf(programs)
 	if err != nil {
 		return 0, err
 	}
 	events, err := strconv.Atoi(r.load[1])
 	if err == nil && ended == begun {
-		err = fmt.Errorf("no program ran")
+		err = errors.New("no program ran")
 	}
 	return float64((ended - begun).Nanoseconds()) / float64(events), err
 }
 
-// runtimeOfOthers sums up the time of programs that were not loaded before.
-func runtimeOfOthers(before map[ebpf.ProgramID]bool) (sum time.Duration, err error) {
-	for id := range programIDs() {
-		if before[id] {
-			continue
+// programsOf are the programs that a process has in its hands, by themselves or by links.
+func programsOf(pid int) ([]*ebpf.Program, error) {
+	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/fdinfo/*", pid))
+	if err != nil {
+		return nil, err
+	}
+	ids := map[ebpf.ProgramID]bool{}
+	for _, file := range files {
+		text, _ := os.ReadFile(file) // it may have been closed
+		for line := range strings.Lines(string(text)) {
+			if id, ok := strings.CutPrefix(line, "prog_id:"); ok {
+				n, err := strconv.ParseUint(strings.TrimSpace(id), 10, 32)
+				if err != nil {
+					return nil, fmt.Errorf("%s: %w", file, err)
+				}
+				ids[ebpf.ProgramID(n)] = true
+			}
 		}
+	}
+	var programs []*ebpf.Program
+	for id := range ids {
 		p, err := ebpf.NewProgramFromID(id)
 		if err != nil {
-			continue // it has been unloaded
+			return programs, err
 		}
+		programs = append(programs, p)
+	}
+	return programs, nil
+}
+
+func runtimeOf(programs []*ebpf.Program) (sum time.Duration, err error) {
+	for _, p := range programs {
 		s, err := p.Stats()
-		p.Close()
 		if err != nil {
 			return 0, err
 		}

@@ -15,12 +15,14 @@ type facts struct {
 	writers map[*check.Map][]*check.Probe
 	// bursts are the maps that a probe in an interrupt may change more than once in one run.
 	bursts map[*check.Map]bool
+	// shrinking are the maps from which programs delete entries.
+	shrinking map[*check.Map]bool
 	// data is set if a record goes to the data ring.
 	data bool
 }
 
 func gather(t *check.Tree) facts {
-	f := facts{writers: map[*check.Map][]*check.Probe{}, bursts: map[*check.Map]bool{}}
+	f := facts{writers: map[*check.Map][]*check.Probe{}, bursts: map[*check.Map]bool{}, shrinking: map[*check.Map]bool{}}
 	for _, p := range t.Probes {
 		wrote := map[*check.Map]int{}
 		loops := false
@@ -37,8 +39,16 @@ func gather(t *check.Tree) facts {
 			case *check.ForRange, *check.ForMap, *check.While:
 				loops = true
 			case *check.Call:
-				if n.Fn == "exit" {
+				switch n.Fn {
+				case "exit":
 					f.hasExit = true
+				case "delete":
+					switch a := n.Args[0].(type) {
+					case *check.MapGet:
+						f.shrinking[a.Map] = true
+					case *check.MapArg:
+						f.shrinking[a.Map] = true
+					}
 				}
 				if n.Fn == "dw_ustack" || n.Event != nil && !isControl(n.Event.Kind) {
 					f.data = true
