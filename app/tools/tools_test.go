@@ -159,11 +159,13 @@ func TestScripts(t *testing.T) {
 					t.Errorf("%s is %s in the header and %s in the script if it is not given", name, value, inScript)
 				}
 			}
+			shown := false // what a real run has printed
 			for _, s := range tool.Sections {
 				if s.Title != "examples" {
 					continue
 				}
 				for _, line := range s.Lines {
+					shown = shown || strings.HasPrefix(line, "        ")
 					words := word.FindAllString(line, -1)
 					for i := range words {
 						words[i] = strings.Trim(words[i], "'")
@@ -177,6 +179,9 @@ func TestScripts(t *testing.T) {
 						t.Errorf("example %q: %v", line, err)
 					}
 				}
+			}
+			if !shown {
+				t.Errorf("no example shows what a real run has printed")
 			}
 		})
 	}
