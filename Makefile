@@ -10,7 +10,8 @@ SMALL = -gcflags='skep/lang/...=-l' -gcflags='skep/app/...=-l' -gcflags='skep/cm
 	-gcflags='github.com/ianlancetaylor/demangle=-l' -gcflags='github.com/cilium/ebpf/...=-l'
 
 bin/skep: FORCE
-	$(GO) build -trimpath $(SMALL) -ldflags '-s -w -X main.version=$(VERSION)' -o bin/skep ./cmd/skep
+	@$(GO) run ./app/tools/genpacked > app/tools/scripts.packed
+	$(GO) build -trimpath -tags packed $(SMALL) -ldflags '-s -w -X main.version=$(VERSION)' -o bin/skep ./cmd/skep
 
 # Not by go run, which does not pass on signals: guests would outlive a make that is told to end.
 bin/ktest: FORCE

@@ -68,6 +68,8 @@ type Catalog struct {
 	spec  *btf.Spec
 	err   error
 	mods  map[string]*btf.Spec
+
+	rawKnown map[string]bool // raw tracepoints that exist
 }
 
 func (c *Catalog) tracefs() *Tracefs {
@@ -276,15 +278,32 @@ func (c *Catalog) hasTracepoint(category, event string) bool {
 	return false
 }
 
-// rawTracepoint reports whether there is a raw tracepoint, or may be one, and otherwise the one that was probably meant. Most are
-// among the events, where a look costs least; the kernel's types and symbols know the others.
+// rawTracepoint reports whether there is a raw tracepoint, or may be one, and otherwise the one that was probably meant.
 func (c *Catalog) rawTracepoint(event string) (near string, exists bool) {
-	err := c.tracepoints("*", event, func(category, _ string) bool {
-		exists = category != "syscalls"
-		return !exists
-	})
-	if exists {
+	c.mu.Lock()
+	known := c.rawKnown[event]
+	c.mu.Unlock()
+	if known {
 		return "", true
+	}
+	if near, exists = c.findRawTracepoint(event); exists {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.rawKnown == nil {
+			c.rawKnown = map[string]bool{}
+		}
+		c.rawKnown[event] = true
+	}
+	return near, exists
+}
+
+// findRawTracepoint looks first where a look costs least. Most are among the events, many in the category that their names begin with; the
+// kernel's types and symbols know the others. To look into all categories takes a millisecond.
+func (c *Catalog) findRawTracepoint(event string) (near string, exists bool) {
+	for end, letter := range event {
+		if letter == '_' && event[:end] != "syscalls" && c.hasTracepoint(event[:end], event) {
+			return "", true
+		}
 	}
 	if types, err := c.Types(); err == nil {
 		for _, prefix := range tracepointFunctions() {
@@ -292,6 +311,13 @@ func (c *Catalog) rawTracepoint(event string) (near string, exists bool) {
 				return "", true
 			}
 		}
+	}
+	err := c.tracepoints("*", event, func(category, _ string) bool {
+		exists = category != "syscalls"
+		return !exists
+	})
+	if exists {
+		return "", true
 	}
 	if err != nil {
 		return "", true

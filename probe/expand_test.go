@@ -160,6 +160,7 @@ func TestGlob(t *testing.T) {
 	}{
 		{"*", "", true}, {"a*c", "abbc", true}, {"a*c", "abcd", false}, {"a*b*c", "aXbXbc", true}, {"?", "", false}, {"?b", "ab", true},
 		{"[ab]x", "bx", true}, {"[a-c]x", "dx", false}, {"[!a]x", "bx", true}, {"[x", "[x", true}, {"", "a", false},
+		{"a|b*", "a", true}, {"a|b*", "bx", true}, {"a|b*", "ax", false}, {"a*|", "", true}, {"?|xy", "xy", true},
 	} {
 		if got := Glob(test.pattern, test.name); got != test.want {
 			t.Errorf("Glob(%q, %q) = %t", test.pattern, test.name, got)

@@ -46,7 +46,7 @@ func (c *Catalog) functions(module, name string, f func(module, name string) boo
 
 // globBytes is Glob with a quick way out for the common pattern prefix*.
 func globBytes(pattern string, name []byte) bool {
-	if i := strings.IndexAny(pattern, "*?["); i > 0 && (len(name) < i || string(name[:i]) != pattern[:i]) {
+	if i := strings.IndexAny(pattern, "*?["); i > 0 && !strings.Contains(pattern, "|") && (len(name) < i || string(name[:i]) != pattern[:i]) {
 		return false
 	}
 	return Glob(pattern, string(name))

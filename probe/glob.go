@@ -5,8 +5,18 @@ import (
 	"strings"
 )
 
-// Glob reports whether name matches pattern, in which * stands for any text, ? for one character and [abc] for one of these.
+// Glob reports whether name matches pattern, in which * stands for any text, ? for one character and [abc] for one of these. A | stands
+// between patterns of which one is enough.
 func Glob(pattern, name string) bool {
+	for alternative := range strings.SplitSeq(pattern, "|") {
+		if globOne(alternative, name) {
+			return true
+		}
+	}
+	return false
+}
+
+func globOne(pattern, name string) bool {
 	star, mark := -1, 0
 	p, n := 0, 0
 	for n < len(name) {
@@ -63,6 +73,6 @@ func matchOne(pattern string, c byte) (width int, ok bool) {
 }
 
 // HasWildcard reports whether pattern stands for more than itself.
-func HasWildcard(pattern string) bool { return strings.ContainsAny(pattern, "*?[") }
+func HasWildcard(pattern string) bool { return strings.ContainsAny(pattern, "*?[|") }
 
 func sortStrings(s []string) { slices.Sort(s) }

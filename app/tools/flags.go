@@ -82,7 +82,7 @@ func (g *given) Set(text string) error {
 func (t *Tool) Command(m *Machine, args []string) (*Invocation, error) {
 	c := &command{tool: t, machine: m, values: map[string]*given{}}
 	c.declare()
-	args = c.repeat(c.program(args))
+	args = c.repeat(c.program(asLibbpf(args)))
 	if err := c.set.Parse(args); err != nil {
 		if c.own.Help {
 			return &c.own, nil
@@ -102,13 +102,39 @@ func (t *Tool) Command(m *Machine, args []string) (*Invocation, error) {
 		c.own.JSON = true
 	}
 	c.own.Params = map[string]string{}
-	for _, step := range []func() error{c.exclusive, c.params, c.additions, c.positional, c.points, c.distributions, c.filters, c.companion} {
+	for _, step := range []func() error{c.exclusive, c.params, c.additions, c.positional, c.positive, c.points, c.distributions, c.filters, c.companion} {
 		if err := step(); err != nil {
 			return nil, err
 		}
 	}
 	return &c.own, nil
 }
+
+// asLibbpf knows the ways to ask for help of libbpf-tools.
+func asLibbpf(args []string) []string {
+	if len(args) == 1 && (args[0] == "-?" || args[0] == "--usage") {
+		return []string{"--help"}
+	}
+	return args
+}
+
+// positive refuses 0 as the time between two events of a probe.
+func (c *command) positive() error {
+	timers := timer().FindAllStringSubmatch(c.tool.Text, -1)
+	for _, m := range timers {
+		if name := m[1]; c.own.Params[name] == "0" && !strings.Contains(c.tool.Text, `getopt("`+name+`", 0)`) {
+			if f := c.tool.flag(name); f != nil {
+				name = strings.Join(f.all(), "/")
+			} else {
+				name = "argument " + name
+			}
+			return c.fail("%s: a number above 0 is needed", name)
+		}
+	}
+	return nil
+}
+
+var timer = pattern(`(?m)^(?:interval|profile|software):[a-z-]+:\$([a-z_]+)`)
 
 func (c *command) fail(format string, args ...any) *UsageError {
 	return &UsageError{Tool: c.tool.Name, Message: fmt.Sprintf(format, args...)}
@@ -364,94 +390,6 @@ func (c *command) positional() error {
 	}
 	if len(rest) > 0 {
 		return c.fail("%q is one argument too many", rest[0])
-	}
-	return nil
-}
-
-// regexpFlag is the parameter that makes regular expressions of a tool's specifiers. It is for us, not for the script.
-const regexpFlag = "regexp"
-
-func (h *Header) takesProbe() bool {
-	return slices.ContainsFunc(h.Args, func(a Argument) bool { return a.Value.Kind == Probe || a.Value.Kind == Function })
-}
-
-// points translates specifiers of probes, which are regular expressions if the tool has a flag for that, and it is given.
-func (c *command) points() error {
-	parse := spec.ParsePoint
-	if c.own.Params[regexpFlag] != "" && c.tool.takesProbe() {
-		parse = spec.ParseRegexp
-		delete(c.own.Params, regexpFlag)
-	}
-	for _, a := range c.tool.Args {
-		text := c.own.Params[a.Name]
-		if a.Value.Kind != Probe && a.Value.Kind != Function || text == "" {
-			continue
-		}
-		p, err := parse(text)
-		if err != nil {
-			return err
-		}
-		c.own.Params[a.Name+"_entry"] = p.Entry()
-		if a.Value.Kind == Function {
-			if p.Return() == "" || p.Kind == 'r' {
-				return c.fail("argument %s: %s is no function", a.Name, text)
-			}
-			c.own.Params[a.Name+"_return"] = p.Return()
-		}
-	}
-	return nil
-}
-
-// repeat puts the name of a flag of specifiers before each that follows it, as in -C 'p::a()' 'p::b()'.
-func (c *command) repeat(args []string) []string {
-	var out []string
-	flag := ""
-	for _, a := range args {
-		if strings.HasPrefix(a, "-") {
-			flag = ""
-			for _, f := range c.tool.Flags {
-				if f.Kind == Distribution && slices.Contains(f.all(), a) {
-					flag = a
-				}
-			}
-			if flag != "" {
-				continue
-			}
-		}
-		if flag != "" {
-			out = append(out, flag)
-		}
-		out = append(out, a)
-	}
-	return out
-}
-
-// distributions translates specifiers of counts and histograms.
-func (c *command) distributions() error {
-	var d spec.Distributions
-	var needed []string
-	given := 0
-	for _, f := range c.tool.Flags {
-		if f.Kind != Distribution {
-			continue
-		}
-		needed = append(needed, f.all()[0])
-		for _, text := range c.values[f.Param].values {
-			given++
-			add := d.Count
-			if f.Param == "histogram" {
-				add = d.Histogram
-			}
-			if err := add(text); err != nil {
-				return err
-			}
-		}
-	}
-	if len(needed) > 0 && given == 0 {
-		return c.fail("one of %s is needed", strings.Join(needed, " and "))
-	}
-	if given > 0 {
-		c.own.Probes += d.Text()
 	}
 	return nil
 }

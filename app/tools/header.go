@@ -82,10 +82,16 @@ func groups() []string {
 
 func freeSections() []string { return []string{"columns", "examples", "hooks", "notes"} }
 
-// integers are the names of values that are numbers.
-func integers() []string {
-	return []string{"N", "PID", "TID", "HZ", "SECONDS", "BYTES", "US", "MS", "NS", "PORT", "CPU", "DEPTH"}
-}
+// kindOf gives the kind of a value by its name; of others it is Text.
+var kindOf = sync.OnceValue(func() map[string]Kind {
+	kinds := map[string]Kind{
+		"UID": User, "DISK": Disk, "ERRNO": Errno, "PROBE": Probe, "SPECIFIER": Distribution, "EVENT": Event, "FUNCTION": Function,
+	}
+	for _, number := range []string{"N", "PID", "TID", "HZ", "SECONDS", "BYTES", "US", "MS", "NS", "PORT", "CPU", "DEPTH"} {
+		kinds[number] = Integer
+	}
+	return kinds
+})
 
 // hasHeader reports whether the text begins like a tool.
 func hasHeader(text string) bool {
@@ -320,31 +326,19 @@ func (p *headerParser) flag(l line, spec string) *Flag {
 
 // valueOf reads the name of a value: "PID", "PORT,...", "FLAG...", "text|json".
 func valueOf(meta string) Value {
-	v := Value{Meta: meta, Kind: Text}
+	v := Value{Meta: meta}
 	if base, ok := strings.CutSuffix(meta, "..."); ok {
 		meta, v.List = strings.TrimSuffix(base, ","), true
 	}
-	switch {
-	case meta == "UID":
-		v.Kind = User
-	case meta == "DISK":
-		v.Kind = Disk
-	case meta == "ERRNO":
-		v.Kind = Errno
-	case meta == "PROBE":
-		v.Kind = Probe
-	case meta == "SPECIFIER":
-		v.Kind = Distribution
-	case meta == "EVENT":
-		v.Kind = Event
-	case meta == "FUNCTION":
-		v.Kind = Function
-	case slices.Contains(integers(), meta):
-		v.Kind = Integer
-	case strings.Contains(meta, "|") && strings.Contains(meta, ":"):
-		words, _, _ := strings.Cut(meta, ":")
+	words, _, added := strings.Cut(meta, ":")
+	switch kind, known := kindOf()[meta]; {
+	case known:
+		v.Kind = kind
+	case !strings.Contains(meta, "|"):
+		v.Kind = Text
+	case added:
 		v.Kind, v.Words = Addition, strings.Split(words, "|")
-	case strings.Contains(meta, "|"):
+	default:
 		v.Kind, v.Words = Choice, strings.Split(meta, "|")
 	}
 	return v

@@ -84,6 +84,9 @@ func (t *Tool) Manual() string {
 			b.WriteString(line + "\n")
 		}
 	}
+	if strings.Contains(t.Text, "= hist(") || slices.ContainsFunc(t.Flags, func(f *Flag) bool { return f.Kind == Distribution }) {
+		b.WriteString(histogramFields)
+	}
 	for _, s := range t.Sections {
 		fmt.Fprintf(&b, "\n%s:\n", s.Title)
 		for _, line := range s.Lines {
@@ -92,6 +95,16 @@ func (t *Tool) Manual() string {
 	}
 	return b.String()
 }
+
+// histogramFields describes what --json makes of histograms, which are printed by functions of the language and not by a row of the script.
+const histogramFields = `
+With --json, a histogram is an object with
+  time     when it was printed (not below a stack)
+  unit     of the values, such as usecs
+  count    of all values
+  buckets  a list of {min, max, count}: values from min to max, both included
+and what stands above it, such as disk = vda, as a field of that name.
+`
 
 // maxSpec is how long a flag may be for its description to stand on the same line; pageWidth is that of a terminal.
 const (

@@ -1,10 +1,9 @@
 // Package tools makes commands of scripts: the header of a script is its manual and declares its flags.
 //
-// The scripts are embedded. Nothing is read of them until one is asked for.
+// The scripts are embedded, by make in a compressed form (see [Pack]). Nothing is read of them until one is asked for.
 package tools
 
 import (
-	"embed"
 	"fmt"
 	"maps"
 	"slices"
@@ -14,8 +13,8 @@ import (
 	"skep/internal/diag"
 )
 
-//go:embed scripts/*.bt
-var scripts embed.FS
+// extension is that of scripts.
+const extension = ".bt"
 
 // prelude has the macros that all tools may use.
 const prelude = "prelude"
@@ -28,38 +27,21 @@ type Tool struct {
 
 // Exists reports whether there is a tool of this name.
 func Exists(name string) bool {
-	if name == prelude || strings.ContainsAny(name, "/.") {
-		return false
-	}
-	f, err := scripts.Open("scripts/" + name + ".bt")
-	if err != nil {
-		return false
-	}
-	return f.Close() == nil
+	return name != prelude && slices.Contains(scriptNames(), name)
 }
 
 // Names lists all tools in alphabetical order.
 func Names() []string {
-	files, err := scripts.ReadDir("scripts")
-	if err != nil {
-		panic(err) // the folder is part of the binary
-	}
-	var names []string
-	for _, f := range files {
-		if name := strings.TrimSuffix(f.Name(), ".bt"); name != prelude {
-			names = append(names, name)
-		}
-	}
-	return names
+	return slices.DeleteFunc(scriptNames(), func(name string) bool { return name == prelude })
 }
 
 // Load reads the tool of that name.
 func Load(name string) (*Tool, error) {
-	text, err := scripts.ReadFile("scripts/" + name + ".bt")
-	if err != nil || !Exists(name) {
+	text, ok := scriptText(name)
+	if !ok || name == prelude {
 		return nil, fmt.Errorf("there is no tool %s", name)
 	}
-	return Parse(name+".bt", string(text))
+	return Parse(name+extension, text)
 }
 
 // Parse reads a script that begins with a header. The name is that of its file.
@@ -124,11 +106,11 @@ func Complete(src *diag.Source) {
 	if !hasHeader(src.Text) || strings.Contains(src.Text, "macro filtered(") {
 		return
 	}
-	text, err := scripts.ReadFile("scripts/" + prelude + ".bt")
-	if err != nil {
-		panic(err) // it is part of the binary
+	text, ok := scriptText(prelude)
+	if !ok {
+		panic("the macros of all tools are missing") // they are part of the binary
 	}
-	src.Add(prelude+".bt", string(text))
+	src.Add(prelude+extension, text)
 }
 
 // filters reports whether the script drops events by the filters that all such tools have.

@@ -159,11 +159,13 @@ func TestScripts(t *testing.T) {
 					t.Errorf("%s is %s in the header and %s in the script if it is not given", name, value, inScript)
 				}
 			}
+			shown := false // what a real run has printed
 			for _, s := range tool.Sections {
 				if s.Title != "examples" {
 					continue
 				}
 				for _, line := range s.Lines {
+					shown = shown || strings.HasPrefix(line, "        ")
 					words := word.FindAllString(line, -1)
 					for i := range words {
 						words[i] = strings.Trim(words[i], "'")
@@ -177,6 +179,9 @@ func TestScripts(t *testing.T) {
 						t.Errorf("example %q: %v", line, err)
 					}
 				}
+			}
+			if !shown {
+				t.Errorf("no example shows what a real run has printed")
 			}
 		})
 	}
@@ -224,6 +229,26 @@ func TestComplete(t *testing.T) {
 	again := &diag.Source{Text: src.Text}
 	if Complete(again); again.Parts != nil {
 		t.Error("what has the macros got them again")
+	}
+}
+
+// TestPack has the scripts come back as they were.
+func TestPack(t *testing.T) {
+	var b strings.Builder
+	if err := Pack(&b); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(scriptNames(), packedNames(b.String())); d != "" {
+		t.Errorf("-want +got\n%s", d)
+	}
+	for _, name := range scriptNames() {
+		want, _ := scriptText(name)
+		if got, ok := unpack(b.String(), name); got != want || !ok {
+			t.Errorf("%s has changed", name)
+		}
+	}
+	if text, ok := unpack(b.String(), "nothing"); ok {
+		t.Errorf("there is a script nothing: %q", text)
 	}
 }
 

@@ -1,16 +1,10 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
-	"io"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -51,31 +45,12 @@ int main(int argc, char **argv) {
 }
 `
 
-// buildC compiles a program for tools that watch libraries of C.
-func buildC(t *testing.T, source string, libraries ...string) string {
-	t.Helper()
-	if _, err := exec.LookPath("gcc"); err != nil {
-		t.Skip("guests have no compiler: the live kernel runs this")
-	}
-	dir := t.TempDir()
-	in, out := filepath.Join(dir, "program.c"), filepath.Join(dir, "program")
-	if err := os.WriteFile(in, []byte(source), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if text, err := exec.Command("gcc", append([]string{"-w", "-O0", "-fno-builtin", "-pthread", "-Wl,--copy-dt-needed-entries", "-o", out, in}, libraries...)...).CombinedOutput(); err != nil {
-		t.Fatalf("gcc: %v\n%s", err, text)
-	}
-	return out
-}
-
 // TestMemleakKernel: the kernel allocates 16 KB for each pipe of 256 pages, and frees one of three.
 func TestMemleakKernel(t *testing.T) {
 	ktest.Need(t, ktest.Root, ktest.RingBuf, ktest.Work, ktest.Tracepoint, ktest.BTF)
 	ktest.Oldest(t)
 	w := talkTo(t, "unshare", "-m", ktest.WorkPath(t), "-wait", "-hold", "pipes", "3") // what tells it from others
-	if !w.lines.Scan() {
-		t.Fatal("the workload does not start")
-	}
+	w.line()
 	s := startSkep(t, "memleak", "-o", "0", "-z", "16384", "-Z", "16384", "--json", "--mntns", w.pid())
 	w.say("\n")
 	w.hear("done")
@@ -158,6 +133,14 @@ func TestMemleak(t *testing.T) {
 			}
 		})
 	}
+	t.Run("without frame pointers", func(t *testing.T) {
+		ktest.Need(t, ktest.BTF)
+		program := buildC(t, leakProgram, "-Og", "-fno-inline", "-fomit-frame-pointer")
+		got := runMemleak(t, program, "memleak -p $PID -o 0 --call-graph dwarf")
+		if d := cmp.Diff("Attaching to pid $PID, Ctrl+C to quit.\n[TIME] Top 10 stacks with outstanding allocations:\n"+sorted, got); d != "" {
+			t.Errorf("(-want +got)\n%s", d)
+		}
+	})
 }
 
 // runMemleak gives a tool's output beside the program: with the innermost function of each stack alone, and without what differs from run to run.
@@ -173,32 +156,14 @@ func runMemleak(t *testing.T, program, args string) string {
 			t.Errorf("exit code %d", exit)
 		}
 	} else {
-		cmd := exec.Command(program)
-		in, err := cmd.StdinPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		out, err := cmd.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		defer cmd.Wait()
-		defer in.Close()
-		lines := bufio.NewScanner(out)
-		lines.Scan()
+		p := talkTo(t, program)
+		p.hear("ready")
 		for i, w := range words {
-			words[i] = strings.ReplaceAll(w, "$PID", strconv.Itoa(cmd.Process.Pid))
+			words[i] = strings.ReplaceAll(w, "$PID", p.pid())
 		}
 		s = startSkep(t, words...)
-		if _, err := io.WriteString(in, "\n"); err != nil {
-			t.Fatal(err)
-		}
-		if !lines.Scan() || lines.Text() != "done" {
-			t.Fatal("the program has not done its work")
-		}
+		p.say("\n")
+		p.hear("done")
 		var exit int
 		if output, exit = s.end(syscall.SIGINT); exit != 0 {
 			t.Errorf("exit code %d", exit)

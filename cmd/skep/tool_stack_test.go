@@ -1,8 +1,8 @@
 package main
 
 import (
+	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"skep/internal/ktest"
 )
@@ -114,30 +116,12 @@ func TestStackTools(t *testing.T) {
 				ktest.NeedTool(t, "unshare")
 				words = append(words, "mount -t tmpfs none /mnt && cp "+plain+" /mnt/hot && exec /mnt/hot 700")
 			}
-			cmd := exec.Command(words[0], words[1:]...)
-			cmd.Stderr = os.Stderr
-			hold, err := cmd.StdinPipe()
-			if err != nil {
-				t.Fatal(err)
-			}
-			out, err := cmd.StdoutPipe()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := cmd.Start(); err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { cmd.Process.Kill() })
-			t.Cleanup(func() { os.Remove(fmt.Sprintf("/tmp/perf-%d.map", cmd.Process.Pid)) })
-			if n, err := out.Read(make([]byte, 64)); n == 0 {
-				t.Fatal(err)
-			}
-			s := startSkep(t, append(strings.Fields(test.args), "--json", "-p", strconv.Itoa(cmd.Process.Pid))...)
-			io.WriteString(hold, "\n")
-			io.Copy(io.Discard, out)
-			if err := cmd.Wait(); err != nil {
-				t.Fatal(err)
-			}
+			p := talkTo(t, words...)
+			t.Cleanup(func() { os.Remove("/tmp/perf-" + p.pid() + ".map") })
+			p.line()
+			s := startSkep(t, append(strings.Fields(test.args), "--json", "-p", p.pid())...)
+			p.say("\n")
+			p.end()
 			lines, exit := s.end(syscall.SIGINT)
 			if exit != 0 || s.stderr.Len() > 0 {
 				t.Errorf("exit code %d: %s", exit, s.stderr.String())
@@ -156,6 +140,65 @@ func TestStackTools(t *testing.T) {
 				t.Errorf("%d of %d stacks match %s; others:\n%s", good, all, test.want, strings.Join(others, "\n"))
 			}
 		})
+	}
+}
+
+// TestProfileSamples counts the samples of two seconds at 99 Hertz on a processor that is never idle. The 198th is due 20 ns before the end.
+func TestProfileSamples(t *testing.T) {
+	ktest.Need(t, ktest.Root, ktest.RingBuf, ktest.Perf, ktest.Work)
+	ktest.Oldest(t)
+	if ktest.Emulated() {
+		t.Skip("the clock of guests stands still at times")
+	}
+	// skep does not count itself, and is kept away from that processor.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	var all, one unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &all); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.SchedSetaffinity(0, &all)
+	if all.Count() == 1 {
+		t.Skip("there is no second processor for skep")
+	}
+	cpu := 0
+	for !all.IsSet(cpu) {
+		cpu++
+	}
+	one.Set(cpu)
+	busy := exec.Command(ktest.WorkPath(t), "spin", "60000")
+	if err := errors.Join(unix.SchedSetaffinity(0, &one), busy.Start()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		busy.Process.Kill()
+		busy.Wait()
+	})
+	others := all
+	others.Clear(cpu)
+	if err := unix.SchedSetaffinity(0, &others); err != nil {
+		t.Fatal(err)
+	}
+	const want, attempts = 198, 3 // where machines share a processor, ticks come late at times
+	for attempt := 1; ; attempt++ {
+		s := startSkep(t, "profile", "--json", "-F", "99", "-C", strconv.Itoa(cpu), "2")
+		lines, exit := s.rest()
+		got, found := 0, 0
+		for _, h := range histograms(t, strings.Join(lines, "\n")) {
+			got += h.Count
+			if slices.Contains(h.User, "main.spin") {
+				found += h.Count
+			}
+		}
+		if exit != 0 || found == 0 {
+			t.Fatalf("%d samples of the program, exit code %d: %s", found, exit, s.stderr.String())
+		}
+		if got == want {
+			return
+		}
+		if t.Logf("%d samples, not %d", got, want); attempt == attempts {
+			t.Fatal("not all samples were counted")
+		}
 	}
 }
 

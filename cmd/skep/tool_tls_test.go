@@ -1,16 +1,13 @@
 package main
 
 import (
-	"bufio"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -19,56 +16,6 @@ import (
 
 	"skep/internal/ktest"
 )
-
-// talker is a program with which a test talks line by line.
-type talker struct {
-	t     *testing.T
-	cmd   *exec.Cmd
-	in    io.WriteCloser
-	lines *bufio.Scanner
-}
-
-func talkTo(t *testing.T, args ...string) *talker {
-	t.Helper()
-	p := &talker{t: t, cmd: exec.Command(args[0], args[1:]...)}
-	var err error
-	if p.in, err = p.cmd.StdinPipe(); err != nil {
-		t.Fatal(err)
-	}
-	out, err := p.cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		p.cmd.Process.Kill()
-		p.cmd.Wait()
-	})
-	p.lines = bufio.NewScanner(out)
-	return p
-}
-
-func (p *talker) say(text string) {
-	p.t.Helper()
-	if _, err := io.WriteString(p.in, text); err != nil {
-		p.t.Fatal(err)
-	}
-}
-
-// hear reads up to a line.
-func (p *talker) hear(line string) {
-	p.t.Helper()
-	for p.lines.Scan() {
-		if p.lines.Text() == line {
-			return
-		}
-	}
-	p.t.Fatalf("%s has ended and not said %q", p.cmd.Path, line)
-}
-
-func (p *talker) pid() string { return strconv.Itoa(p.cmd.Process.Pid) }
 
 // TestSslsniff listens to both ends of a connection between a client and a server of OpenSSL.
 func TestSslsniff(t *testing.T) {

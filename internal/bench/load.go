@@ -2,7 +2,9 @@ package main
 
 import (
 	"fmt"
+	"net"
 	"os"
+	"os/exec"
 	"runtime"
 	"strconv"
 	"time"
@@ -61,8 +63,42 @@ func loadEvent(kind string) (func(), error) {
 		return func() { _, _ = unix.Read(fd, buf) }, nil
 	case "read-disk":
 		return readDisk()
+	case "stat":
+		var st unix.Stat_t
+		return func() { _ = unix.Stat("/proc/self/no/such/file", &st) }, nil
+	case "umount":
+		return func() { _ = unix.Unmount("/proc/self/no/such/file", 0) }, nil
+	case "kill":
+		self := os.Getpid()
+		return func() { _ = unix.Kill(self, unix.SIGWINCH) }, nil // which nobody heeds
+	case "sleep":
+		return func() { _ = unix.Nanosleep(&unix.Timespec{Nsec: 10000}, nil) }, nil
+	case "exec":
+		return func() { _ = exec.Command("/bin/true").Run() }, nil
+	case "connect":
+		return connectLoop()
 	}
 	return nil, fmt.Errorf("no kind of event %q", kind)
+}
+
+// connectLoop opens and closes connections to a listener of its own.
+func connectLoop() (func(), error) {
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	return func() {
+		c, err := net.Dial("tcp4", l.Addr().String())
+		if err != nil {
+			return
+		}
+		_ = c.(*net.TCPConn).SetLinger(0) // no port is kept after the end
+		peer, err := l.Accept()
+		_ = c.Close()
+		if err == nil {
+			_ = peer.Close()
+		}
+	}, nil
 }
 
 // readDisk reads blocks of a file of its own around the page cache.

@@ -1,24 +1,18 @@
-// Command bench measures skep beside bpftrace of Debian unstable, in turn on the same machine, and prints a table with ratios.
+// Command bench measures skep beside bpftrace and libbpf-tools of Debian unstable, in turn on the same machine, and prints a table with
+// ratios.
 //
-// It needs root. bpftrace lives in a folder made by debootstrap, which is kept: $SKEP_PEER, or peer in the user's cache folder.
+// It needs root. The peers live in a folder made by debootstrap, which is kept: $SKEP_PEER, or peer in the user's cache folder.
 package main
 
 import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"text/tabwriter"
 )
-
-// tool is one side of the comparison.
-type tool struct {
-	name string
-	argv []string // in front of the tool's own arguments
-}
 
 func main() {
 	if len(os.Args) > 1 && os.Args[1] == "load" {
@@ -40,27 +34,21 @@ func run(only, bin string, alone bool) error {
 	if err != nil {
 		return err
 	}
-	ours := tool{"skep", []string{bin}}
-	var theirs *tool
+	ours, peers := tool{name: "skep", path: bin}, peers{}
 	if !alone {
-		root, err := peer()
-		if err != nil {
+		if peers, err = findPeers(); err != nil {
 			return err
 		}
-		// The mounts are private to the peer's process.
-		script := `for d in proc sys dev tmp; do mount --rbind /$d $0/$d; done; mount -t tracefs t $0/sys/kernel/tracing 2>/dev/null;` +
-			`mount -t debugfs d $0/sys/kernel/debug 2>/dev/null; exec chroot $0 bpftrace "$@"`
-		theirs = &tool{"bpftrace", []string{"unshare", "-m", "sh", "-c", script, root}}
 	}
 	fmt.Printf("%s\n\n", machine())
 	w := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(w, "\tskep\tbpftrace\tratio\tbar\t\n")
+	fmt.Fprintf(w, "\tskep\tpeer\tratio\tbar\t\n")
 	failed := 0
 	for _, row := range rows() {
 		if !strings.Contains(row.name, only) {
 			continue
 		}
-		mine, other, err := row.measure(ours, theirs)
+		mine, other, err := row.measure(ours, row.peer(peers))
 		if err != nil {
 			return fmt.Errorf("%s: %w", row.name, err)
 		}
@@ -140,31 +128,6 @@ func number(n float64, unit string) string {
 		return fmt.Sprintf("%.1f %s", n, unit)
 	}
 	return fmt.Sprintf("%.3f %s", n, unit)
-}
-
-// peer makes the folder with bpftrace if it is not there yet.
-func peer() (string, error) {
-	root := os.Getenv("SKEP_PEER")
-	if root == "" {
-		cache, err := os.UserCacheDir()
-		if err != nil {
-			return "", err
-		}
-		root = filepath.Join(cache, "skep", "peer")
-	}
-	if _, err := os.Stat(filepath.Join(root, "usr/bin/bpftrace")); err == nil {
-		return root, nil
-	}
-	fmt.Fprintln(os.Stderr, "installing bpftrace in", root)
-	if err := os.MkdirAll(filepath.Dir(root), 0o755); err != nil {
-		return "", err
-	}
-	cmd := exec.Command("debootstrap", "--variant=minbase", "--include=bpftrace,libbpf-tools,bpftool,procps", "sid", root)
-	cmd.Stderr = os.Stderr
-	if err := cmd.Run(); err != nil {
-		return "", fmt.Errorf("debootstrap (a Debian package): %w", err)
-	}
-	return root, nil
 }
 
 func machine() string {

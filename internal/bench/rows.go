@@ -19,20 +19,25 @@ import (
 // row is one comparison; it measures both sides in turn. other is nil without a peer.
 type row struct {
 	name    string
+	peer    func(peers) *tool
 	measure func(ours tool, theirs *tool) (mine, other []value, err error)
 }
 
 func rows() []row {
-	return []row{
-		{"hello", measureHello},
-		{"start", measureStart},
-		{"all system calls", measureAllSyscalls},
-		{"programs", measurePrograms},
-		{"events", measureEvents},
-		{"increments", measureIncrements},
-		{"size", measureSize},
-		{"interrupt", measureInterrupt},
+	list := []row{
+		{"hello", bpftrace, measureHello},
+		{"start", bpftrace, measureStart},
+		{"all system calls", bpftrace, measureAllSyscalls},
+		{"programs", bpftrace, measurePrograms},
+		{"events", bpftrace, measureEvents},
+		{"increments", bpftrace, measureIncrements},
+		{"size", bpftrace, measureSize},
+		{"interrupt", bpftrace, measureInterrupt},
 	}
+	for _, r := range readyMade() {
+		list = append(list, row{"tool " + r.name, r.peer, r.measure})
+	}
+	return list
 }
 
 // usage is what a finished process cost.
@@ -44,7 +49,7 @@ type usage struct {
 
 // runTool runs a tool to its end.
 func runTool(t tool, args ...string) (usage, error) {
-	cmd := exec.Command(t.argv[0], append(slices.Clone(t.argv[1:]), args...)...)
+	cmd := t.command(args...)
 	var out, diag strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &diag
 	start := time.Now()
@@ -129,7 +134,7 @@ func measureAllSyscalls(ours tool, theirs *tool) (mine, other []value, err error
 	if mine, _, err = inTurn(5, ours, nil, f); err != nil || theirs == nil {
 		return mine, nil, err
 	}
-	_, other, err = inTurn(1, tool{"true", []string{"true"}}, theirs, func(t tool) ([]value, error) {
+	_, other, err = inTurn(1, tool{name: "true"}, theirs, func(t tool) ([]value, error) {
 		if t.name == "true" {
 			return nil, nil
 		}
@@ -139,7 +144,7 @@ func measureAllSyscalls(ours tool, theirs *tool) (mine, other []value, err error
 }
 
 func measureSize(ours tool, _ *tool) (mine, other []value, err error) {
-	info, err := os.Stat(ours.argv[0])
+	info, err := os.Stat(ours.path)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -226,7 +231,7 @@ const notify = "__BPFTRACE_NOTIFY_PROBES_ATTACHED"
 
 // start runs a tool until its probes are attached.
 func start(t tool, args ...string) (*running, error) {
-	r := &running{cmd: exec.Command(t.argv[0], append(slices.Clone(t.argv[1:]), args...)...), done: make(chan struct{})}
+	r := &running{cmd: t.command(args...), done: make(chan struct{})}
 	r.cmd.Env = append(os.Environ(), notify+"=1")
 	var diag strings.Builder
 	r.cmd.Stderr = &diag

@@ -4,7 +4,6 @@
 package spec
 
 import (
-	"regexp/syntax"
 	"strings"
 
 	"skep/internal/diag"
@@ -32,7 +31,7 @@ func ParseRegexp(text string) (Point, error) {
 	glob, why := globOf(p.Function)
 	if why != "" {
 		t.list.Errorf(diag.Span{Start: diag.Pos(from), End: diag.Pos(len(text))}, "%s", why).Hint =
-			"there are text, . and .* and sets such as [a-z]; without -r, * stands for any text"
+			"there are text, . and .*, sets such as [a-z] and alternatives such as (read|write); without -r, * stands for any text"
 		return p, t.err()
 	}
 	p.Function = glob
@@ -160,87 +159,4 @@ func quoteFile(name string) string {
 		}
 	}
 	return name
-}
-
-// globOf makes a pattern of a regular expression, or says why that cannot be.
-func globOf(expr string) (glob, why string) {
-	re, err := syntax.Parse(expr, syntax.Perl)
-	if err != nil {
-		return "", "this is no regular expression: " + strings.TrimPrefix(err.Error(), "error parsing regexp: ")
-	}
-	g := globber{}
-	if !g.add(re.Simplify()) {
-		return "", "this regular expression cannot be made a pattern"
-	}
-	if !g.ended {
-		g.WriteByte('*')
-	}
-	return strings.ReplaceAll(g.String(), "**", "*"), ""
-}
-
-// globber collects the pattern.
-type globber struct {
-	strings.Builder
-	ended bool // $ was there
-}
-
-func (g *globber) add(re *syntax.Regexp) bool {
-	if g.ended {
-		return false
-	}
-	switch re.Op {
-	case syntax.OpEmptyMatch:
-	case syntax.OpBeginText, syntax.OpBeginLine:
-		return g.Len() == 0
-	case syntax.OpEndText, syntax.OpEndLine:
-		g.ended = true
-	case syntax.OpLiteral:
-		for _, r := range re.Rune {
-			if r >= 0x7f || strings.ContainsRune("*?[]", r) || re.Flags&syntax.FoldCase != 0 {
-				return false
-			}
-			g.WriteByte(byte(r))
-		}
-	case syntax.OpAnyChar, syntax.OpAnyCharNotNL:
-		g.WriteByte('?')
-	case syntax.OpCharClass:
-		return g.class(re.Rune)
-	case syntax.OpStar, syntax.OpPlus:
-		if op := re.Sub[0].Op; op != syntax.OpAnyChar && op != syntax.OpAnyCharNotNL {
-			return false
-		}
-		if re.Op == syntax.OpPlus {
-			g.WriteByte('?')
-		}
-		g.WriteByte('*')
-	case syntax.OpCapture:
-		return g.add(re.Sub[0])
-	case syntax.OpConcat:
-		for _, sub := range re.Sub {
-			if !g.add(sub) {
-				return false
-			}
-		}
-	default:
-		return false
-	}
-	return true
-}
-
-// class writes a set of characters.
-func (g *globber) class(ranges []rune) bool {
-	g.WriteByte('[')
-	for i := 0; i+1 < len(ranges); i += 2 {
-		from, to := ranges[i], ranges[i+1]
-		if to >= 0x7f || strings.ContainsRune("!^-]", from) || strings.ContainsRune("!^-]", to) {
-			return false
-		}
-		g.WriteByte(byte(from))
-		if to > from {
-			g.WriteByte('-')
-			g.WriteByte(byte(to))
-		}
-	}
-	g.WriteByte(']')
-	return true
 }

@@ -203,8 +203,11 @@ func (u *unit) mapSpec(m *mapInfo) *ebpf.MapSpec {
 	}
 	bytes = (bytes + uint64(s.KeySize) + 64) * uint64(s.MaxEntries)
 	most := uint64(1 << 20)
-	if u.facts.bursts[m.of] {
+	switch {
+	case u.facts.bursts[m.of]:
 		most = 32 << 20
+	case m.PerCPU && u.facts.rapid[m.of]: // values of each CPU take the kernel longer
+		most = 4 << 20
 	}
 	if bytes > most && !lru && u.target.Supports(ir.MemAlloc) {
 		s.Flags |= unix.BPF_F_NO_PREALLOC

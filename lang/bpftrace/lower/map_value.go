@@ -72,6 +72,10 @@ func (f *fn) setMap(s *check.SetMap) {
 		})
 		return
 	}
+	if isScalar(m.Value) && !m.PerCPU && m.of.Declared == "" && !f.facts.shrinking[m.of] {
+		f.setInPlace(m, s)
+		return
+	}
 	var v *ir.Value
 	if isScalar(m.Value) {
 		// The value before the key: fewer registers are alive while the key is made.
@@ -85,6 +89,22 @@ func (f *fn) setMap(s *check.SetMap) {
 	f.changed(m)
 	r := f.b.Call(fnMapUpdate, ir.Scalar, 0, f.b.Map(m.Object), k, v, f.b.Const(updateAny))
 	f.ifElse(r, ir.LikelyElse, func() { f.countDrop(m.Drops) }, nil)
+}
+
+// setInPlace is setMap for a map whose entries stay: nearly always, there is one for the key. The kernel's update would make another one
+// and put it in that one's place.
+func (f *fn) setInPlace(m *mapInfo, s *check.SetMap) {
+	n := scalarSize(m.Value)
+	x := f.fit(f.value(s.X), s.X.Type(), m.Value)
+	k := f.key(m, s.Key)
+	p := f.lookup(m, k)
+	f.changed(m)
+	f.ifElse(p, ir.LikelyThen, func() { f.b.Store(p, 0, n, x) }, func() {
+		v := f.slot("val", (n+7)&^7, 8)
+		f.b.Store(v, 0, n, x)
+		r := f.b.Call(fnMapUpdate, ir.Scalar, 0, f.b.Map(m.Object), k, v, f.b.Const(updateAny))
+		f.ifElse(r, ir.LikelyElse, func() { f.countDrop(m.Drops) }, nil)
+	})
 }
 
 // memoryOf gives the address of own memory that holds the value of x as type t.

@@ -5,9 +5,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/rlimit"
 
 	"skep/internal/ktest"
+	"skep/ir"
 )
 
 // TestMapLimit loads a program with as many maps as may be, and wants a message for one with one more.
@@ -32,5 +34,37 @@ func TestMapLimit(t *testing.T) {
 	_, err := compileScript(script(most+1), target, Options{})
 	if want := fmt.Sprintf("too many maps in one probe: %d, at most %d", most+1, most); err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("one more: %v\nwant %s", err, want)
+	}
+}
+
+// TestSetInPlace: where no entry is ever deleted, the one that is there is written to, and the kernel is asked for a new one only if there
+// is none.
+func TestSetInPlace(t *testing.T) {
+	ktest.Need(t, ktest.Root)
+	for script, lookups := range map[string]int{
+		"BEGIN { @at[pid] = nsecs; }":                                  1,
+		"BEGIN { @at[pid] = nsecs; } END { delete(@at, pid); }":        0,
+		"BEGIN { @at[pid] = nsecs; } END { delete(@at[pid]); }":        0,
+		"BEGIN { @at[pid] = comm; }":                                   0,
+		"let @at = lruhash(10); BEGIN { @at[pid] = nsecs; @at[1]++; }": 2,
+	} {
+		u, err := compileScript(script, &ir.Target{Kernel: 6<<16 | 18<<8, Arch: "amd64", CPUs: 2}, Options{})
+		if err != nil {
+			t.Fatalf("%s: %v", script, err)
+		}
+		found, updated := 0, 0
+		for _, ins := range u.Spec.Programs["p0_begin"].Instructions {
+			if ins.IsBuiltinCall() {
+				switch asm.BuiltinFunc(ins.Constant) {
+				case asm.FnMapLookupElem:
+					found++
+				case asm.FnMapUpdateElem:
+					updated++
+				}
+			}
+		}
+		if found != lookups || updated == 0 {
+			t.Errorf("%s: %d lookups, not %d, and %d updates", script, found, lookups, updated)
+		}
 	}
 }

@@ -2,6 +2,7 @@ package lower
 
 import (
 	"reflect"
+	"strings"
 
 	"skep/lang/bpftrace/check"
 	"skep/probe"
@@ -15,12 +16,16 @@ type facts struct {
 	writers map[*check.Map][]*check.Probe
 	// bursts are the maps that a probe in an interrupt may change more than once in one run.
 	bursts map[*check.Map]bool
+	// rapid are the maps that several runs may change while interrupts are off.
+	rapid map[*check.Map]bool
+	// shrinking are the maps from which programs delete entries.
+	shrinking map[*check.Map]bool
 	// data is set if a record goes to the data ring.
 	data bool
 }
 
 func gather(t *check.Tree) facts {
-	f := facts{writers: map[*check.Map][]*check.Probe{}, bursts: map[*check.Map]bool{}}
+	f := facts{writers: map[*check.Map][]*check.Probe{}, bursts: map[*check.Map]bool{}, rapid: map[*check.Map]bool{}, shrinking: map[*check.Map]bool{}}
 	for _, p := range t.Probes {
 		wrote := map[*check.Map]int{}
 		loops := false
@@ -37,8 +42,16 @@ func gather(t *check.Tree) facts {
 			case *check.ForRange, *check.ForMap, *check.While:
 				loops = true
 			case *check.Call:
-				if n.Fn == "exit" {
+				switch n.Fn {
+				case "exit":
 					f.hasExit = true
+				case "delete":
+					switch a := n.Args[0].(type) {
+					case *check.MapGet:
+						f.shrinking[a.Map] = true
+					case *check.MapArg:
+						f.shrinking[a.Map] = true
+					}
 				}
 				if n.Fn == "dw_ustack" || n.Event != nil && !isControl(n.Event.Kind) {
 					f.data = true
@@ -51,6 +64,9 @@ func gather(t *check.Tree) facts {
 			if (n > 1 || loops) && inInterrupt(p) {
 				f.bursts[m] = true
 			}
+			if betweenInterrupts(p) {
+				f.rapid[m] = true
+			}
 		}
 	}
 	return f
@@ -62,6 +78,20 @@ func inInterrupt(p *check.Probe) bool {
 		switch pt.Kind {
 		case probe.Profile, probe.Interval, probe.Software:
 			return true
+		}
+	}
+	return false
+}
+
+// betweenInterrupts reports whether a probe's program may run several times while interrupts are off, as where one of them wakes threads.
+func betweenInterrupts(p *check.Probe) bool {
+	for _, pt := range p.Points {
+		if pt.Kind == probe.RawTracepoint || pt.Kind == probe.Tracepoint {
+			for _, prefix := range []string{"sched_", "irq_", "softirq_", "timer_", "hrtimer_"} {
+				if strings.HasPrefix(pt.Event, prefix) {
+					return true
+				}
+			}
 		}
 	}
 	return false
