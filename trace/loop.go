@@ -192,13 +192,15 @@ func (r *run) finish() {
 	if !r.opt.Bare {
 		r.sink.end()
 	}
+	r.out.flush()
+	r.errors.report()
+	r.loss.check()
 	if r.script.Config.PrintMapsOnExit {
 		for _, m := range sortedMaps(r.script.Maps) {
 			r.printMap(m, printMapOptions{final: true})
 		}
 	}
 	r.out.flush()
-	r.errors.report()
 	if r.unshown > 0 {
 		r.message(fmt.Sprintf("WARNING: %d prints of maps were left out, which skep had not got to when it was told to end", r.unshown))
 	}

@@ -232,9 +232,9 @@ func TestLoss(t *testing.T) {
 	s := newScript()
 	exit := s.event(schema.Event{Kind: schema.Exit})
 	s.session.attach = func() { s.send(exit) }
-	s.table(schema.Map{Name: "@a", Key: i64, Value: i64, Max: 2, Drops: 4, Span: diag.Span{Start: 8, End: 10}}, nil)
+	s.table(schema.Map{Name: "@a", Key: i64, Value: i64, Max: 2, Drops: []schema.Drop{{Index: 4, Span: diag.Span{Start: 0, End: 5}}, {Index: 5, Span: diag.Span{Start: 8, End: 10}}, {Index: 6, Span: diag.Span{Start: 8, End: 17}}}}, nil)
 	s.session.maps[lower.MapDrops] = &fakeMap{max: 1, array: true, entries: map[string][][]byte{
-		"\x00\x00\x00\x00": {words64(888, 2, 3, 5, 7)},
+		"\x00\x00\x00\x00": {words64(888, 2, 3, 5, 0, 4, 3)},
 	}}
 	got := s.play(t, Options{})
 	want := `Lost 888 events

@@ -45,14 +45,20 @@ func (f *fn) operand(x check.Expr) operand {
 	if f.b.Terminated() {
 		f.unreachable()
 	}
-	span := f.b.Span
-	f.b.Span = x.Pos()
+	leave := f.within(x)
 	o := f.eval(x)
 	if f.b.Terminated() {
 		f.unreachable()
 	}
-	f.b.Span = span
+	leave()
 	return o
+}
+
+// within gives what is built the place of x, until its result is called.
+func (f *fn) within(x check.Expr) (leave func()) {
+	span := f.b.Span
+	f.b.Span = x.Pos()
+	return func() { f.b.Span = span }
 }
 
 func (f *fn) eval(x check.Expr) operand {
@@ -106,6 +112,7 @@ func (f *fn) eval(x check.Expr) operand {
 
 // into stores the value of x, as type t, in own memory at dst+off. All bytes of t's memory are written.
 func (f *fn) into(x check.Expr, t *schema.Type, dst *ir.Value, off int64) {
+	defer f.within(x)()
 	if isScalar(t) {
 		f.b.Store(dst, off, scalarSize(t), f.fit(f.value(x), x.Type(), t))
 		return

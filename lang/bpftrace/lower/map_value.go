@@ -84,7 +84,7 @@ func (f *fn) setMap(s *check.SetMap) {
 	k := f.key(m, s.Key)
 	f.changed(m)
 	r := f.b.Call(fnMapUpdate, ir.Scalar, 0, f.b.Map(m.Object), k, v, f.b.Const(updateAny))
-	f.ifElse(r, ir.LikelyElse, func() { f.countDrop(m.Drops) }, nil)
+	f.ifElse(r, ir.LikelyElse, func() { f.countFull(m) }, nil)
 }
 
 // memoryOf gives the address of own memory that holds the value of x as type t.

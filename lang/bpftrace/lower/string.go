@@ -175,6 +175,7 @@ func roomFor(n int) int {
 
 // appendVar appends a string or buffer to a record; its length goes to the fixed part.
 func (f *fn) appendVar(t *tail, lengthAt int64, typ *schema.Type, x check.Expr) {
+	defer f.within(x)()
 	if typ.Kind == schema.Buffer {
 		f.appendBuffer(t, lengthAt, typ, x)
 		return
