@@ -390,7 +390,7 @@ func (r *run) drain(all bool) (n int) {
 		}
 		n += len(r.pending)
 		n += r.handlePending()
-		if r.data != nil && limit > r.data.Position() && r.out.err == nil {
+		if r.data != nil && len(r.pending) == 0 && limit > r.data.Position() && r.out.err == nil {
 			got, _ := r.data.Drain(limit, r.handleData)
 			n += got
 		}

@@ -91,7 +91,7 @@ func total(m *schema.Map, counts []uint64) (n uint64) {
 }
 
 func fullMessage(m *schema.Map) string {
-	return fmt.Sprintf("Map %s is full: it holds %d keys, and more are lost. %s", m.Name, m.Max, raise(m))
+	return fmt.Sprintf("Map full; can't update element: %s holds %d keys, and more are lost. %s", m.Name, m.Max, raise(m))
 }
 
 // raise says how to make a map larger.

@@ -312,7 +312,7 @@ func (f *fn) index(x *check.Index) operand {
 // checkedIndex reads element i of n, or reports that there is none and gives zero.
 func (f *fn) checkedIndex(x *check.Index, i *ir.Value, n int, p place, t ir.Type, at func() *ir.Value) operand {
 	inside := f.b.Binary(ir.OpULt, i, f.b.Const(int64(n)))
-	outside := func() { f.runtimeError(x.Span, "", "array access out of bounds: 0 is used as the value", nil) }
+	outside := func() { f.runtimeError(x.Span, "", "Array access out of bounds: 0 is used as the value", nil) }
 	if isScalar(x.T) {
 		return operand{v: f.pick(inside, ir.Scalar, ir.LikelyThen,
 			func() *ir.Value { return f.load(place{space: p.space, base: at()}, x.T) },
