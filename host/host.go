@@ -81,6 +81,12 @@ type ProcessSyncer interface {
 	SyncProcesses()
 }
 
+// ProgramTimer is a Session that can tell how long a program takes.
+type ProgramTimer interface {
+	// TimeRuns runs a program n times and returns the time that it took, without the way into the kernel.
+	TimeRuns(program string, n int) (time.Duration, error)
+}
+
 // Map is a map of a session as user space sees it. Keys and values are bytes in the machine's order; per-CPU values come as one
 // slice per possible CPU. Slices are valid until the next call only.
 type Map interface {

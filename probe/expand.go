@@ -140,6 +140,14 @@ func expandSelf(e *expansion, kind Kind) error {
 	return nil
 }
 
+func expandTest(e *expansion, kind Kind) error {
+	if len(e.parts) != 2 || e.parts[1].text == "" {
+		return e.usage(kind)
+	}
+	e.add(Point{Kind: kind, Name: kind.String() + ":" + e.parts[1].text})
+	return nil
+}
+
 func expandTracepoint(e *expansion, kind Kind) error {
 	if len(e.parts) != 3 || e.parts[1].text == "" || e.parts[2].text == "" {
 		err := e.usage(kind)

@@ -166,29 +166,40 @@ func (l *listing) functions(p provider, rest string) error {
 		module, name = "", rest
 	}
 	fentry := p.kind == Fentry || p.kind == Fexit
-	if fentry {
-		if _, err := l.c.BTF(); err != nil {
+	if fentry || l.args {
+		types, err := l.c.Types()
+		switch {
+		case err == nil:
+			types.indexFunctions()
+		case fentry:
 			return err
 		}
 	}
-	return l.c.functions(module, name, func(mod, fn string) bool {
+	var found []string
+	err := l.c.functions(module, name, func(mod, fn string) bool {
+		found = append(found, fn+" "+mod)
+		return true
+	})
+	sortStrings(found)
+	for _, f := range found {
+		point := Point{Kind: p.kind}
+		point.Function, point.Module, _ = strings.Cut(f, " ")
 		var sig *btf.FuncProto
 		if fentry || l.args {
-			var err error
-			if sig, err = l.c.Signature(Point{Kind: p.kind, Module: mod, Function: fn}); err != nil && fentry {
-				return true
+			if sig, _ = l.c.Signature(point); sig == nil && fentry {
+				continue
 			}
 		}
-		if fentry || mod != "vmlinux" {
-			l.line(p.name + ":" + mod + ":" + fn)
+		if fentry || point.Module != "vmlinux" {
+			l.line(p.name + ":" + point.Module + ":" + point.Function)
 		} else {
-			l.line(p.name + ":" + fn)
+			l.line(p.name + ":" + point.Function)
 		}
 		if l.args && sig != nil {
 			l.params(sig, p.kind == Fexit || p.kind == Kretprobe)
 		}
-		return true
-	})
+	}
+	return err
 }
 
 func (l *listing) params(sig *btf.FuncProto, ret bool) {
@@ -205,8 +216,13 @@ func (l *listing) uprobes(p provider, rest string) error {
 	if err := p.expand(e, p.kind); err != nil {
 		return err
 	}
+	var names []string
 	for _, point := range e.points {
-		l.line(point.Name)
+		names = append(names, point.Name)
+	}
+	sortStrings(names)
+	for _, name := range names {
+		l.line(name)
 	}
 	return nil
 }

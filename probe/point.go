@@ -22,6 +22,8 @@ const (
 	Interval
 	Software
 	SelfSignal // self:signal:SIGUSR1
+	Test       // test:name, with --test
+	Bench      // bench:name, with --bench
 )
 
 // Point is one concrete place to attach to, with no wildcard left in it.

@@ -28,6 +28,8 @@ func providers() []provider {
 		{"profile", []string{"p"}, Profile, "profile:hz:99, profile:ms:10 or profile:10ms", expandTimer},
 		{"interval", []string{"i"}, Interval, "interval:s:1, interval:hz:10 or interval:100ms", expandTimer},
 		{"software", []string{"s"}, Software, "software:event or software:event:count", expandSoftware},
+		{"test", nil, Test, "test:name", expandTest},
+		{"bench", nil, Bench, "bench:name", expandTest},
 		{"usdt", []string{"U"}, 0, "", nil},
 		{"hardware", []string{"h"}, 0, "", nil},
 		{"iter", []string{"it"}, 0, "", nil},

@@ -22,6 +22,8 @@ type Types struct {
 	data    []byte // types
 	strings []byte
 	offsets []uint32 // of each type in data, by id; [0] is void
+	// functions is nil, or the ids of all functions: worth making for who asks for thousands.
+	functions map[string]uint32
 }
 
 // Kinds of BTF types, as in include/uapi/linux/btf.h.
@@ -190,7 +192,15 @@ func (t *Types) Typedef(name string) (btf.Type, error) {
 
 // Func gives the prototype of a function.
 func (t *Types) Func(name string) (*btf.FuncProto, error) {
-	f, err := t.named(name, "function", kindFunc)
+	id, ok := t.functions[name]
+	if t.functions == nil {
+		id = t.find(name, kindFunc)
+		ok = id != 0
+	}
+	if !ok {
+		return nil, fmt.Errorf("%w: function %s", ErrNoType, name)
+	}
+	f, err := t.decode(id)
 	if err != nil {
 		return nil, err
 	}
@@ -199,6 +209,17 @@ func (t *Types) Func(name string) (*btf.FuncProto, error) {
 		return nil, fmt.Errorf("function %s: unexpected type in BTF", name)
 	}
 	return proto, nil
+}
+
+// indexFunctions makes Func quick. No other goroutine may use t meanwhile.
+func (t *Types) indexFunctions() {
+	t.functions = map[string]uint32{}
+	for id := len(t.offsets) - 1; id > 0; id-- {
+		off := int(t.offsets[id])
+		if t.word(off+4)>>24&0x1f == kindFunc {
+			t.functions[t.name(t.word(off))] = uint32(id)
+		}
+	}
 }
 
 // ID gives the number of a function or typedef, as bpf(2) wants it for attaching; 0 if there is none.

@@ -41,9 +41,13 @@ type Map struct {
 	// {value, padded to 8; u64 present}. Keyed maps are (LRU, per-CPU) hashes of Key to Value.
 	PerCPU bool
 	Max    int
-	// Drops is the index in the drops array map of the count of failed insertions (map full).
-	Drops int
-	Span  diag.Span // first insertion, or else first use
+	Drops  []Drop
+}
+
+// Drop is a place where insertions into a full map fail.
+type Drop struct {
+	Index int // in the drops array map, of the count of them
+	Span  diag.Span
 }
 
 // EventKind says what user space does on an event.

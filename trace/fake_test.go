@@ -321,6 +321,7 @@ func words64(w ...uint64) []byte {
 type script struct {
 	schema.Script
 	session *fakeSession
+	alone   bool // no probes but begin and end
 }
 
 func newScript() *script {
@@ -408,11 +409,15 @@ func scalar(values ...[]byte) map[string][][]byte {
 }
 
 func (s *script) unit() *lower.Unit {
-	return &lower.Unit{Script: &s.Script, Attach: []probe.Attach{
+	u := &lower.Unit{Script: &s.Script, Attach: []probe.Attach{
 		{Program: "begin", How: probe.TestRun, Points: []probe.Point{{Kind: probe.Begin, Name: "BEGIN"}}},
 		{Program: "end", How: probe.TestRun, Points: []probe.Point{{Kind: probe.End, Name: "END"}}},
 		{Program: "interval", How: probe.PerfInterval, Points: []probe.Point{{Kind: probe.Interval, Name: "interval:s:1"}}},
 	}}
+	if s.alone {
+		u.Attach = u.Attach[:2]
+	}
+	return u
 }
 
 // result is all that a run leaves.

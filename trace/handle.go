@@ -36,6 +36,7 @@ func (r *run) handleEvent(e *event, record []byte) {
 	case schema.PrintValue:
 		r.sink.value(e)
 	case schema.Errorf, schema.Warnf:
+		r.erred = r.erred || e.schema.Kind == schema.Errorf
 		if e.schema.Kind == schema.Errorf || !r.opt.NoWarnings {
 			r.sink.report(e, v.appendFormat(nil, e))
 		}

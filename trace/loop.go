@@ -43,6 +43,7 @@ type run struct {
 	stopping  atomic.Bool
 	exited    bool // exit() was called
 	exitCode  int
+	erred     bool // errorf() was called
 
 	interrupted atomic.Int64 // when the user ended the run, in nanoseconds since 1970; 0 if not
 	ended       bool         // no program runs any more for an event
@@ -115,14 +116,14 @@ func (r *run) run(ctx context.Context) (int, error) {
 		}
 	}
 	r.setState()
-	attached, failed, err := r.session.Attach(ctx)
+	attached, missing, err := r.session.Attach(ctx)
 	if err != nil {
 		return 1, err
 	}
-	if err := r.missing(failed); err != nil {
+	if err := r.missing(missing); err != nil {
 		return 1, err
 	}
-	if !r.opt.Quiet {
+	if !r.opt.Quiet && r.opt.Trials == 0 {
 		r.sink.attached(attached)
 	}
 	if r.unit.NeedsUserSymbols && r.opt.PID != 0 {
@@ -149,10 +150,15 @@ func (r *run) run(ctx context.Context) (int, error) {
 		go r.opt.Symbols.Prepare()
 	}
 
-	if r.opt.Child == nil && r.runsAlone() {
+	if r.opt.Child == nil && r.opt.Trials == 0 && r.runsAlone() {
 		r.stop() // after begin, nothing more can happen
 	}
-	r.loop(ctx)
+	failed := false
+	if r.opt.Trials != 0 {
+		failed = r.tryAll()
+	} else {
+		r.loop(ctx)
+	}
 
 	r.session.Disable()
 	r.ended, r.catchingUp = true, true
@@ -175,7 +181,11 @@ func (r *run) run(ctx context.Context) (int, error) {
 	if c := r.opt.Child; c != nil && c.ended.Load() && c.failure != nil {
 		return 1, c.failure
 	}
-	return r.result()
+	code, err := r.result()
+	if failed && err == nil {
+		code = 1
+	}
+	return code, err
 }
 
 // runsAlone reports whether the script has no probes but begin and end.
@@ -193,13 +203,15 @@ func (r *run) finish() {
 	if !r.opt.Bare {
 		r.sink.end()
 	}
-	if r.script.Config.PrintMapsOnExit {
+	r.out.flush()
+	r.errors.report()
+	r.loss.check()
+	if r.script.Config.PrintMapsOnExit && r.opt.Trials == 0 {
 		for _, m := range sortedMaps(r.script.Maps) {
 			r.printMap(m, printMapOptions{final: true})
 		}
 	}
 	r.out.flush()
-	r.errors.report()
 	if r.unshown > 0 {
 		r.message(fmt.Sprintf("WARNING: %d prints of maps were left out, which skep had not got to when it was told to end", r.unshown))
 	}
@@ -389,7 +401,7 @@ func (r *run) drain(all bool) (n int) {
 		}
 		n += len(r.pending)
 		n += r.handlePending()
-		if r.data != nil && limit > r.data.Position() && r.out.err == nil {
+		if r.data != nil && len(r.pending) == 0 && limit > r.data.Position() && r.out.err == nil {
 			got, _ := r.data.Drain(limit, r.handleData)
 			n += got
 		}

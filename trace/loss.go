@@ -67,15 +67,31 @@ func (l *loss) check() {
 		l.sink.lost(n)
 	}
 	for _, m := range l.script.Maps {
-		if i := m.Drops; i > lostCopies && i < len(counts) && counts[i] > 0 && old(i) == 0 {
-			l.sink.failure(m.Span, fullMessage(m), "map_update_elem", errTooBig, 1)
+		if total(m, l.seen) > 0 {
+			continue
+		}
+		for _, d := range m.Drops {
+			if d.Index < len(counts) && counts[d.Index] > 0 {
+				l.sink.failure(d.Span, fullMessage(m), "map_update_elem", errTooBig, 1)
+				break
+			}
 		}
 	}
 	l.seen = counts
 }
 
+// total is how many insertions into a map have failed.
+func total(m *schema.Map, counts []uint64) (n uint64) {
+	for _, d := range m.Drops {
+		if d.Index < len(counts) {
+			n += counts[d.Index]
+		}
+	}
+	return n
+}
+
 func fullMessage(m *schema.Map) string {
-	return fmt.Sprintf("Map %s is full: it holds %d keys, and more are lost. %s", m.Name, m.Max, raise(m))
+	return fmt.Sprintf("Map full; can't update element: %s holds %d keys, and more are lost. %s", m.Name, m.Max, raise(m))
 }
 
 // raise says how to make a map larger.
@@ -106,8 +122,8 @@ func (l *loss) summary() {
 		l.message("HINT: make it larger with config = { perf_rb_pages = N } (pages of 4 KB), or copy less of each stack with dw_ustack_bytes")
 	}
 	for _, m := range sortedMaps(l.script.Maps) {
-		if i := m.Drops; i > lostCopies && i < len(l.seen) && l.seen[i] > 0 {
-			l.message(fmt.Sprintf("WARNING: map %s was full: %d insertions lost", m.Name, l.seen[i]))
+		if n := total(m, l.seen); n > 0 {
+			l.message(fmt.Sprintf("WARNING: map %s was full: %d insertions lost", m.Name, n))
 		}
 	}
 }

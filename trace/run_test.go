@@ -74,6 +74,25 @@ line 6
 	}
 }
 
+// TestOrderAlone is a script that begin ends: all has happened before the first look at the rings.
+func TestOrderAlone(t *testing.T) {
+	s := newScript()
+	m := s.table(schema.Map{Name: "@x", Value: i64}, scalar(words64(7)))
+	line := s.event(schema.Event{Kind: schema.Printf, Verbs: append(literal("line "), verb("d", 0), literal("\n")[0])}, i32)
+	print := s.event(schema.Event{Kind: schema.PrintMap, Map: m})
+	s.alone = true
+	s.session.attach = func() {
+		s.send(print)
+		s.send(line, 1)
+		s.send(print)
+		s.send(line, 2)
+	}
+	want := result{Output: "@x: 7\nline 1\n@x: 7\nline 2\n\n\n@x: 7\n"}
+	if diff := cmp.Diff(want, s.play(t, Options{})); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
 // TestEmptyEnd is what remains of a script that prints nothing.
 func TestEmptyEnd(t *testing.T) {
 	s := newScript()
@@ -232,13 +251,13 @@ func TestLoss(t *testing.T) {
 	s := newScript()
 	exit := s.event(schema.Event{Kind: schema.Exit})
 	s.session.attach = func() { s.send(exit) }
-	s.table(schema.Map{Name: "@a", Key: i64, Value: i64, Max: 2, Drops: 4, Span: diag.Span{Start: 8, End: 10}}, nil)
+	s.table(schema.Map{Name: "@a", Key: i64, Value: i64, Max: 2, Drops: []schema.Drop{{Index: 4, Span: diag.Span{Start: 0, End: 5}}, {Index: 5, Span: diag.Span{Start: 8, End: 10}}, {Index: 6, Span: diag.Span{Start: 8, End: 17}}}}, nil)
 	s.session.maps[lower.MapDrops] = &fakeMap{max: 1, array: true, entries: map[string][][]byte{
-		"\x00\x00\x00\x00": {words64(888, 2, 3, 5, 7)},
+		"\x00\x00\x00\x00": {words64(888, 2, 3, 5, 0, 4, 3)},
 	}}
 	got := s.play(t, Options{})
 	want := `Lost 888 events
-stdin:1:9-10: WARNING: Map @a is full: it holds 2 keys, and more are lost. Raise it with config = { max_map_keys = 20 }, or for this map alone with let @a = hash(20)
+stdin:1:9-10: WARNING: Map full; can't update element: @a holds 2 keys, and more are lost. Raise it with config = { max_map_keys = 20 }, or for this map alone with let @a = hash(20)
 Additional Info - helper: map_update_elem, retcode: -7
 BEGIN { @a[1] = 1; str(8) }
         ~~
@@ -309,7 +328,7 @@ func TestTexts(t *testing.T) {
 			id := s.event(e, types...)
 			events = append(events, func() { s.send(id, args...) })
 		}
-		add(schema.Event{Kind: schema.Errorf, Verbs: append(literal("boo "), verb("d", 0)), Span: span}, []*schema.Type{i32}, 1)
+		add(schema.Event{Kind: schema.Errorf, Verbs: append(literal("boo "), verb("d", 0), literal("\n")[0]), Span: span}, []*schema.Type{i32}, 1)
 		add(schema.Event{Kind: schema.Warnf, Verbs: literal("war"), Span: span}, nil)
 		add(schema.Event{Kind: schema.Time, Format: "now%%\n"}, nil)
 		add(schema.Event{Kind: schema.Join, Format: "-"}, []*schema.Type{nil, nil, nil}, varString{"a", false}, varString{"b c", true}, varString{"", false})
@@ -337,7 +356,7 @@ func TestTexts(t *testing.T) {
 	}
 	want = result{
 		Output: `{"type": "attached_probes", "count": 2, "data": {"probes": 2}}
-{"type": "errorf", "msg": "boo 1", "filename": "stdin", "line": 1, "col": 9}
+{"type": "errorf", "msg": "boo 1\n", "filename": "stdin", "line": 1, "col": 9}
 {"type": "warnf", "msg": "war", "filename": "stdin", "line": 1, "col": 9}
 {"type": "time", "data": "now%\n"}
 {"type": "join", "data": "a-b c..-"}

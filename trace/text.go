@@ -1,6 +1,7 @@
 package trace
 
 import (
+	"bytes"
 	"fmt"
 	"strconv"
 
@@ -59,7 +60,7 @@ func (s *textSink) report(e *event, message []byte) {
 		severity = diag.Warning
 	}
 	s.flush()
-	fmt.Fprintf(s.errors, "%s%s: %s\n", place(s.values.script.Source, e.schema.Span), severity, message)
+	fmt.Fprintf(s.errors, "%s%s: %s\n", place(s.values.script.Source, e.schema.Span), severity, bytes.TrimSuffix(message, []byte("\n")))
 }
 
 func (s *textSink) failure(at diag.Span, message, helper string, result int, times uint64) {

@@ -14,6 +14,7 @@ import (
 
 	"skep/host"
 	"skep/lang/bpftrace/lower"
+	"skep/probe"
 )
 
 // Buffering says when output is handed on.
@@ -40,6 +41,8 @@ type Options struct {
 	Terminal bool
 	// NoWarnings leaves out what went wrong in programs, and warnf(). What was lost is told all the same.
 	NoWarnings bool
+	// Trials are probe.Test or probe.Bench: the probes of that kind run one after the other, in place of waiting for events.
+	Trials probe.Kind
 
 	// Child is the command of -c, started but waiting; it is let go when the probes are attached, and its end ends the run.
 	Child *Child

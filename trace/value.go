@@ -194,9 +194,12 @@ func (v *values) stringText(dst []byte, t *schema.Type, b []byte) []byte {
 	return dst
 }
 
+// taskName is the size of comm: the kernel cuts names of tasks itself.
+const taskName = 16
+
 // filled reports whether a string of n bytes has all that str() reads.
 func (v *values) filled(t *schema.Type, n int) bool {
-	return n == t.Size-1 && t.Size == v.script.Config.StrSize && t.Size >= minTrailer
+	return n == t.Size-1 && t.Size == v.script.Config.StrSize && t.Size != taskName
 }
 
 // isRecord tells tuples with named fields, (a = 1, b = 2), from those whose fields are numbered.

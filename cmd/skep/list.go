@@ -52,6 +52,11 @@ func listScript(env *environment, o *options, catalog *probe.Catalog) int {
 				list.Errorf(point.Span, "%v", err)
 			}
 			for _, x := range points {
+				if o.verbose {
+					if n, err := catalog.List(env.stdout, x.Name, true); n > 0 || err != nil {
+						continue
+					}
+				}
 				fmt.Fprintln(env.stdout, x.Name)
 			}
 		}

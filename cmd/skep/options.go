@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -43,6 +44,7 @@ OPTIONS
     --host HOST    kernel (the default)
     -d STAGE       print a stage of the compiler: ast, types, ir, ir-opt, asm or all
     --fmt          print the script in the usual form
+    --test         run the probes test:… of the script, each on its own; --bench times its probes bench:…
     --info         show what this kernel can do
     -V, --version  show the version
     -h, --help     show this help
@@ -126,6 +128,7 @@ func parseOptions(args []string) (*options, error) {
 	f.StringVar(&o.mode, "mode", "", "")
 	f.StringArrayVarP(&o.includes, "include-dir", "I", nil, "")
 	f.StringArrayVar(&o.headers, "include", nil, "")
+	test, bench := f.Bool("test", false, ""), f.Bool("bench", false, "")
 	ignoredOptions(f)
 
 	// What follows "--" belongs to the script.
@@ -141,6 +144,12 @@ func parseOptions(args []string) (*options, error) {
 		return nil, &errUsage{err.Error()}
 	}
 	o.helperCheck = *warn > 0
+	switch {
+	case *test:
+		o.mode = "test"
+	case *bench:
+		o.mode = "bench"
+	}
 	if *child != "" {
 		o.child = strings.Fields(*child)
 	}
@@ -196,7 +205,7 @@ func ignoredOptions(f *pflag.FlagSet) {
 	for _, name := range []string{"debuginfo", "dwarf-pid", "traceable-functions", "no-feature", "emit-elf", "emit-llvm", "aot"} {
 		f.StringArray(name, nil, "")
 	}
-	for _, name := range []string{"usdt-file-activation", "verify-llvm-ir", "test", "bench", "no-pager"} {
+	for _, name := range []string{"usdt-file-activation", "verify-llvm-ir", "no-pager"} {
 		f.Bool(name, false, "")
 	}
 }
@@ -234,6 +243,12 @@ func (o *options) validate() error {
 		if !slices.Contains(stageNames(), s) {
 			return &errUsage{fmt.Sprintf("-d wants one of %s, not %q", strings.Join(stageNames(), ", "), s)}
 		}
+	}
+	if modes := []string{"", "test", "bench", "format", "codegen", "compiler-bench"}; !slices.Contains(modes, o.mode) {
+		return &errUsage{fmt.Sprintf("--mode wants one of %s, not %q", strings.Join(modes[1:], ", "), o.mode)}
+	}
+	if _, err := regexp.Compile(o.probeFilter); err != nil {
+		return &errUsage{"--probe-filter: " + err.Error()}
 	}
 	if o.mode == "format" {
 		o.fmt = true

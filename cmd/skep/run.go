@@ -80,6 +80,9 @@ func (t *tracing) run() (exit int, err error) {
 		return 0, err
 	}
 	t.dump("ast", func() string { return syntax.Dump(script) })
+	if err := t.pickTrials(script); err != nil {
+		return 0, err
+	}
 	if err := kernel.Privileges(); err != nil {
 		return 0, err
 	}
@@ -92,6 +95,9 @@ func (t *tracing) run() (exit int, err error) {
 
 // compileOnly reports whether -d asks for the compiler's stages: bpftrace, too, does not run the script then.
 func (t *tracing) compileOnly() bool {
+	if t.mode == "codegen" || t.mode == "compiler-bench" {
+		return true
+	}
 	for _, s := range t.stages {
 		if s != "verifier" && s != "libbpf" {
 			return true
@@ -144,6 +150,7 @@ func (t *tracing) trace(unit *lower.Unit) (exit int, err error) {
 		JSON: t.format == "json", Output: t.stdout, Errors: t.stderr,
 		Quiet: t.quiet, Bare: t.bare, Colour: colours(t.stderr), PID: t.pid,
 		Terminal: t.output == "" && isTerminal(t.stdout.file),
+		Trials:   t.trials(),
 	}
 	if os.Getenv("__BPFTRACE_NOTIFY_PROBES_ATTACHED") != "" {
 		opt.Notify = t.stdout // also if the output goes to a file

@@ -166,6 +166,7 @@ type progInfoAttr struct {
 
 // progInfo is what the kernel tells of a program, as far as Linux 5.12 does.
 type progInfo struct {
-	_      [26]uint64
-	missed uint64
+	_                [24]uint64
+	nanoseconds, ran uint64 // while the kernel keeps statistics
+	missed           uint64
 }

@@ -256,7 +256,7 @@ func (c *checker) assignMap(s *syntax.AssignStmt, left *syntax.MapRef) Stmt {
 		}
 	}
 	x := c.expr(s.Right)
-	m, key, ok := c.insertion(left)
+	m, key, ok := c.place(left)
 	m.assigned = true
 	if s.Op != "=" {
 		return c.updateMap(s, m, key, x, ok)
@@ -340,7 +340,7 @@ func (c *checker) incDec(u *syntax.Unary) Expr {
 		v.Var.Type = v.slot.typ()
 		return &IncDec{Node: Node{u.Span, v.Var.Type}, Op: u.Op, Postfix: u.Postfix, Var: v.Var, Step: 1}
 	case *syntax.MapRef:
-		m, key, ok := c.insertion(x)
+		m, key, ok := c.place(x)
 		if !ok {
 			return bad(u.Span)
 		}

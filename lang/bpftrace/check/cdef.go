@@ -199,6 +199,14 @@ func (t *typeTable) cBase(ct *syntax.CType, at diag.Span) (*schema.Type, int) {
 		return typ, t.alignment(typ)
 	}
 	typ := cType(ct.Name)
+	switch ct.Name { // as in the kernel's types: so many bits, of which the language can make nothing
+	case "float":
+		typ = typeU32
+	case "double":
+		typ = typeU64
+	case "long double":
+		return &schema.Type{Kind: schema.Array, Size: 16, Elem: typeU64, Len: 2}, 16
+	}
 	if typ == nil {
 		typ = scriptType(ct.Name)
 	}

@@ -127,8 +127,8 @@ func (c *checker) castTo(at diag.Span, x Expr, t *schema.Type) Expr {
 		if from.Kind == schema.Pointer && from.Elem != nil && t.Elem != nil && same(from.Elem, t.Elem) {
 			return x
 		}
-		if from.User != t.User {
-			t = pointerTo(t.Elem, from.User || t.User)
+		if user := t.User || c.userAddress(x); user != t.User {
+			t = pointerTo(t.Elem, user)
 		}
 		if k, ok := x.(*Const); ok {
 			return &Const{Node{at, t}, k.Value}

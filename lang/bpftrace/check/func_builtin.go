@@ -252,35 +252,8 @@ func (c *checker) needs(k *call, f ir.Feature, what string) bool {
 
 // kindName is the provider's name as users write it.
 func kindName(k probe.Kind) string {
-	switch k {
-	case probe.Begin:
-		return "begin"
-	case probe.End:
-		return "end"
-	case probe.Tracepoint:
-		return "tracepoint"
-	case probe.RawTracepoint:
-		return "rawtracepoint"
-	case probe.Kprobe:
-		return "kprobe"
-	case probe.Kretprobe:
-		return "kretprobe"
-	case probe.Fentry:
-		return "fentry"
-	case probe.Fexit:
-		return "fexit"
-	case probe.Uprobe:
-		return "uprobe"
-	case probe.Uretprobe:
-		return "uretprobe"
-	case probe.Profile:
-		return "profile"
-	case probe.Interval:
-		return "interval"
-	case probe.Software:
-		return "software"
-	case probe.SelfSignal:
-		return "self"
+	if name := k.String(); name != "probe" {
+		return name
 	}
 	return "this kind of"
 }

@@ -212,7 +212,7 @@ func (c *checker) needsHook() {
 	}
 	for _, b := range c.blocks {
 		switch b.kind {
-		case probe.Begin, probe.End, probe.SelfSignal, probe.Interval:
+		case probe.Begin, probe.End, probe.SelfSignal, probe.Interval, probe.Test, probe.Bench:
 		default:
 			return
 		}

@@ -41,7 +41,7 @@ func (c *checker) aggregate(s *syntax.AssignStmt, left *syntax.MapRef, x *syntax
 			value = c.convert(value, intType(8, t.Signed))
 		}
 	}
-	m, key, ok := c.insertion(left)
+	m, key, ok := c.place(left)
 	if !good || !ok {
 		return nil
 	}

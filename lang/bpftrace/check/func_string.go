@@ -81,16 +81,13 @@ func checkStr(c *checker, k *call) Expr {
 	} else {
 		x = c.expr(k.args[0])
 	}
-	size, length, ok := c.limit(k, c.config.MaxStrlen)
+	size, length, ok := c.limit(k, c.config.StrSize())
 	if isBad(x) || !ok {
 		return bad(k.at)
 	}
 	t := x.Type()
 	full := len(k.args) < 2
 	room := max(size, 1) // a length counts the NUL, as bpftrace's does
-	if full {
-		room = c.config.StrSize()
-	}
 	switch v := x.(type) {
 	case *Str:
 		if length == nil {

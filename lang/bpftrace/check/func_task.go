@@ -63,7 +63,7 @@ func checkCgroupPath(c *checker, k *call) Expr {
 
 func checkPath(c *checker, k *call) Expr {
 	switch c.block.kind {
-	case probe.Begin, probe.End, probe.SelfSignal, probe.Interval:
+	case probe.Begin, probe.End, probe.SelfSignal, probe.Interval, probe.Test, probe.Bench:
 		return c.notHere(k, "path()", "kprobe, fentry, tracepoint, uprobe and other")
 	}
 	x := c.expr(k.args[0])
@@ -197,7 +197,7 @@ func (c *checker) paramText(x syntax.Expr) (string, bool) {
 
 func checkSignal(c *checker, k *call) Expr {
 	switch c.block.kind {
-	case probe.Begin, probe.End, probe.Interval, probe.SelfSignal:
+	case probe.Begin, probe.End, probe.Interval, probe.SelfSignal, probe.Test, probe.Bench:
 		return c.notHere(k, k.f.name+"()", "kprobe, tracepoint, uprobe, profile and other")
 	}
 	x := c.expr(k.args[0])

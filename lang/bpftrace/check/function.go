@@ -166,6 +166,11 @@ func (c *checker) call(x *syntax.Call) Expr {
 	}
 	f := c.function(x.Name)
 	if f == nil {
+		switch x.Name {
+		case "typeinfo", "write_user", "skboutput", "socket_cookie", "unwatch": // of bpftrace's language
+			c.list.Errorf(x.NameSpan, "%s() is not supported yet", x.Name)
+			return bad(x.Span)
+		}
 		d := c.list.Errorf(x.NameSpan, "unknown function: %s", x.Name)
 		if near := diag.Nearest(x.Name, c.functionNames()); near != "" {
 			d.Hint = "did you mean " + near + "?"
@@ -198,7 +203,7 @@ func (c *checker) countArgs(k *call) bool {
 	}
 	want := fmt.Sprint(k.f.min)
 	switch {
-	case k.f.max > 100:
+	case k.f.max > 100 && n < k.f.min:
 		want = fmt.Sprintf("at least %d", k.f.min)
 	case k.f.max > k.f.min:
 		want = fmt.Sprintf("%d to %d", k.f.min, k.f.max)

@@ -117,15 +117,6 @@ func (c *checker) place(r *syntax.MapRef) (m *mapState, key Expr, ok bool) {
 	return m, key, ok
 }
 
-// insertion is place where something is put there.
-func (c *checker) insertion(r *syntax.MapRef) (m *mapState, key Expr, ok bool) {
-	m, key, ok = c.place(r)
-	if m.Inserted == (diag.Span{}) {
-		m.Inserted = nameSpan(r)
-	}
-	return m, key, ok
-}
-
 // nameSpan is where a map's name stands, without the keys.
 func nameSpan(r *syntax.MapRef) diag.Span {
 	return diag.Span{Start: r.Span.Start, End: r.Span.Start + diag.Pos(len(r.Name))}

@@ -121,22 +121,6 @@ func inMemory(x Expr) bool {
 	return false
 }
 
-// userPlace reports whether x lies in user memory.
-func userPlace(x Expr) bool {
-	switch x := x.(type) {
-	case *Deref:
-		return x.X.Type().User
-	case *Member:
-		return userPlace(x.X)
-	case *Index:
-		if x.X.Type().Kind == schema.Pointer {
-			return x.X.Type().User
-		}
-		return userPlace(x.X)
-	}
-	return false
-}
-
 func (c *checker) deref(at diag.Span, x Expr) Expr {
 	if isBad(x) {
 		return x
@@ -145,7 +129,7 @@ func (c *checker) deref(at diag.Span, x Expr) Expr {
 	switch {
 	case t.Kind == schema.Int:
 		// An integer is taken for the address of 64 bits.
-		return &Deref{Node{at, typeU64}, &Convert{Node{x.Pos(), pointerTo(typeU64, t.User)}, x}}
+		return &Deref{Node{at, typeU64}, &Convert{Node{x.Pos(), pointerTo(typeU64, c.userAddress(x))}, x}}
 	case t.Kind != schema.Pointer:
 		c.list.Errorf(at, "* needs a pointer, not %s", TypeName(t))
 		return bad(at)
@@ -158,16 +142,6 @@ func (c *checker) deref(at diag.Span, x Expr) Expr {
 		return bad(at)
 	}
 	return &Deref{Node{at, spaced(elem, t.User)}, x}
-}
-
-// spaced is the type t of something that lies in user memory or not: a pointer found there points there, too.
-func spaced(t *schema.Type, user bool) *schema.Type {
-	if user && !t.User && (t.Kind == schema.Pointer || t.Kind == schema.Int && t.Size == 8) {
-		u := *t
-		u.User = true
-		return &u
-	}
-	return t
 }
 
 func (c *checker) binaryExpr(b *syntax.Binary) Expr {

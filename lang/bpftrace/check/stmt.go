@@ -3,6 +3,7 @@ package check
 import (
 	"skep/internal/diag"
 	"skep/lang/bpftrace/syntax"
+	"skep/probe"
 	"skep/schema"
 )
 
@@ -292,6 +293,10 @@ func (c *checker) jump(s *syntax.JumpStmt) Stmt {
 		if s.Value != nil {
 			if x := c.expr(s.Value); !isBad(x) && x.Type().Kind != schema.Int {
 				c.list.Errorf(s.Value.Pos(), "return takes an integer, not %s", TypeName(x.Type()))
+			} else if !isBad(x) && c.block.kind == probe.Test {
+				// What a test returns is its result.
+				k := &call{f: &function{name: "exit"}, at: s.Span}
+				return &Eval{s.Span, k.event(&schema.Event{Kind: schema.Exit}, c.convert(x, typeI64))}
 			}
 		}
 	default:

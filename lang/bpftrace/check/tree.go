@@ -47,7 +47,6 @@ type Map struct {
 	Max      int       // from let, or Config.MaxMapKeys
 	Declared string    // kind given by let, or ""
 	Span     diag.Span // first use
-	Inserted diag.Span // first place where something is put into it; zero if there is none
 }
 
 // Probe is one program: an action block typed for points that all have the same arguments. A block with a wildcard over

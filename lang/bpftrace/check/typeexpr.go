@@ -38,11 +38,7 @@ func (c *checker) typeExprFor(e *syntax.TypeExpr, x Expr) *schema.Type {
 			if n < 0 {
 				n = 0
 				if x != nil && t.Size > 0 {
-					size := x.Type().Size
-					if isLiteral(x) {
-						size = 8
-					}
-					n = size / t.Size
+					n = x.Type().Size / t.Size
 				}
 			}
 			if t.Size == 0 || n > maxSize/t.Size {

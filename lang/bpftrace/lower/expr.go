@@ -45,14 +45,20 @@ func (f *fn) operand(x check.Expr) operand {
 	if f.b.Terminated() {
 		f.unreachable()
 	}
-	span := f.b.Span
-	f.b.Span = x.Pos()
+	leave := f.within(x)
 	o := f.eval(x)
 	if f.b.Terminated() {
 		f.unreachable()
 	}
-	f.b.Span = span
+	leave()
 	return o
+}
+
+// within gives what is built the place of x, until its result is called.
+func (f *fn) within(x check.Expr) (leave func()) {
+	span := f.b.Span
+	f.b.Span = x.Pos()
+	return func() { f.b.Span = span }
 }
 
 func (f *fn) eval(x check.Expr) operand {
@@ -106,6 +112,7 @@ func (f *fn) eval(x check.Expr) operand {
 
 // into stores the value of x, as type t, in own memory at dst+off. All bytes of t's memory are written.
 func (f *fn) into(x check.Expr, t *schema.Type, dst *ir.Value, off int64) {
+	defer f.within(x)()
 	if isScalar(t) {
 		f.b.Store(dst, off, scalarSize(t), f.fit(f.value(x), x.Type(), t))
 		return
@@ -305,7 +312,7 @@ func (f *fn) index(x *check.Index) operand {
 // checkedIndex reads element i of n, or reports that there is none and gives zero.
 func (f *fn) checkedIndex(x *check.Index, i *ir.Value, n int, p place, t ir.Type, at func() *ir.Value) operand {
 	inside := f.b.Binary(ir.OpULt, i, f.b.Const(int64(n)))
-	outside := func() { f.runtimeError(x.Span, "", "array access out of bounds: 0 is used as the value", nil) }
+	outside := func() { f.runtimeError(x.Span, "", "Array access out of bounds: 0 is used as the value", nil) }
 	if isScalar(x.T) {
 		return operand{v: f.pick(inside, ir.Scalar, ir.LikelyThen,
 			func() *ir.Value { return f.load(place{space: p.space, base: at()}, x.T) },

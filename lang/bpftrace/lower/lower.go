@@ -52,6 +52,7 @@ type unit struct {
 	scratch    uint32 // elements of the scratch map in use
 	scratchMax int    // largest scratch memory of a program
 	zeroSize   int
+	mapDrops   int // counters of full maps in MapDrops
 }
 
 // Lower compiles a checked tree. A script that cannot be compiled for the target gives a *diag.List as its error.

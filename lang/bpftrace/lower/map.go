@@ -6,7 +6,6 @@ import (
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 
-	"skep/internal/diag"
 	"skep/ir"
 	"skep/lang/bpftrace/check"
 	"skep/probe"
@@ -26,7 +25,7 @@ type mapInfo struct {
 func (u *unit) declareMaps() {
 	names := map[string]bool{}
 	u.zeroSize = 64
-	for i, m := range u.tree.Maps {
+	for _, m := range u.tree.Maps {
 		object := objectName("AT_" + m.Name[1:])
 		for n := 0; names[object]; n++ {
 			object = objectName(fmt.Sprintf("AT%d_%s", n, m.Name[1:]))
@@ -34,12 +33,8 @@ func (u *unit) declareMaps() {
 		names[object] = true
 		info := &mapInfo{of: m, atomic: u.interrupted(u.facts.writers[m])}
 		key := u.fitKey(m)
-		at := m.Inserted
-		if at == (diag.Span{}) {
-			at = m.Span
-		}
 		info.Map = &schema.Map{
-			Name: m.Name, Object: object, Key: key, Value: m.Value, Max: m.Max, Drops: firstMapDrop + i, Span: at,
+			Name: m.Name, Object: object, Key: key, Value: m.Value, Max: m.Max,
 			PerCPU: isAggregate(m.Value) || m.Declared == "percpuhash" || m.Declared == "percpulruhash",
 		}
 		if m.Declared == "" && adds(m.Value.Kind) && key != nil && key.HasUnwound() {
@@ -144,7 +139,7 @@ func cutStrings(t *schema.Type, most int) *schema.Type {
 	return &c
 }
 
-// firstMapDrop is the index in MapDrops of the first map's counter.
+// firstMapDrop is the index in MapDrops of the first counter of a full map.
 const firstMapDrop = 4
 
 // adds reports whether aggregations of the kind are made of additions alone, which can be done atomically.
@@ -245,7 +240,7 @@ func (u *unit) finishMaps() {
 		add(&ebpf.MapSpec{Name: MapScratch, Type: ebpf.PerCPUArray, KeySize: 4, ValueSize: uint32(u.scratchMax+7) &^ 7, MaxEntries: u.scratch})
 	}
 	if used[MapDrops] {
-		add(&ebpf.MapSpec{Name: MapDrops, Type: ebpf.Array, KeySize: 4, ValueSize: uint32(8 * (firstMapDrop + len(u.Script.Maps))), MaxEntries: 1})
+		add(&ebpf.MapSpec{Name: MapDrops, Type: ebpf.Array, KeySize: 4, ValueSize: uint32(8 * (firstMapDrop + u.mapDrops)), MaxEntries: 1})
 	}
 	if used[MapStrings] {
 		add(u.data.spec())
@@ -260,6 +255,20 @@ func (u *unit) finishMaps() {
 // countDrop counts one lost thing in MapDrops.
 func (f *fn) countDrop(index int) {
 	f.b.Atomic(ir.OpAtomicAdd, f.b.MapValue(MapDrops, 0), int64(8*index), 8, f.b.Const(1))
+}
+
+// countFull counts an insertion that failed here since the map is full.
+func (f *fn) countFull(m *mapInfo) {
+	for _, d := range m.Drops {
+		if d.Span == f.b.Span {
+			f.countDrop(d.Index)
+			return
+		}
+	}
+	d := schema.Drop{Index: firstMapDrop + f.mapDrops, Span: f.b.Span}
+	f.mapDrops++
+	m.Drops = append(m.Drops, d)
+	f.countDrop(d.Index)
 }
 
 // key gives the address of a map's key.
@@ -339,7 +348,7 @@ func (f *fn) element(m *mapInfo, key check.Expr, use func(p *ir.Value)) {
 	found2, full := f.newBlock(), f.newBlock()
 	f.b.If(p2, found2, full, ir.LikelyThen)
 	f.arm(found2, hit, func() { f.b.Write(v, p2) })
-	f.arm(full, end, func() { f.countDrop(m.Drops) })
+	f.arm(full, end, func() { f.countFull(m) })
 	f.arm(hit, end, func() { use(f.b.Read(v)) })
 	end.Seal()
 	f.b.At(end)

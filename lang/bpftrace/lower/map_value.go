@@ -88,7 +88,7 @@ func (f *fn) setMap(s *check.SetMap) {
 	k := f.key(m, s.Key)
 	f.changed(m)
 	r := f.b.Call(fnMapUpdate, ir.Scalar, 0, f.b.Map(m.Object), k, v, f.b.Const(updateAny))
-	f.ifElse(r, ir.LikelyElse, func() { f.countDrop(m.Drops) }, nil)
+	f.ifElse(r, ir.LikelyElse, func() { f.countFull(m) }, nil)
 }
 
 // setInPlace is setMap for a map whose entries stay: nearly always, there is one for the key. The kernel's update would make another one
@@ -103,7 +103,7 @@ func (f *fn) setInPlace(m *mapInfo, s *check.SetMap) {
 		v := f.slot("val", (n+7)&^7, 8)
 		f.b.Store(v, 0, n, x)
 		r := f.b.Call(fnMapUpdate, ir.Scalar, 0, f.b.Map(m.Object), k, v, f.b.Const(updateAny))
-		f.ifElse(r, ir.LikelyElse, func() { f.countDrop(m.Drops) }, nil)
+		f.ifElse(r, ir.LikelyElse, func() { f.countFull(m) }, nil)
 	})
 }
 

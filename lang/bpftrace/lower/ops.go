@@ -125,7 +125,7 @@ func (f *fn) divide(at check.Expr, op string, l, r *ir.Value, t *schema.Type) *i
 		return do()
 	}
 	return f.pick(r, ir.Scalar, ir.LikelyThen, do, func() *ir.Value {
-		f.runtimeError(at.Pos(), "", "divide or modulo by 0: 1 is used as the result", nil)
+		f.runtimeError(at.Pos(), "", "Divide or modulo by 0 detected: 1 is used as the result", nil)
 		return f.b.Const(1)
 	})
 }

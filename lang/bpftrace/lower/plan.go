@@ -90,7 +90,7 @@ func (u *unit) planGroup(p *check.Probe, points []probe.Point, use uses) []plan 
 	pt := points[0]
 	pl := plan{points: points}
 	switch pt.Kind {
-	case probe.Begin, probe.End:
+	case probe.Begin, probe.End, probe.Test, probe.Bench:
 		// A raw tracepoint program can be run by hand since Linux 5.10, and may use every tracing helper.
 		pl.how, pl.kind, pl.src = probe.TestRun, ebpf.RawTracepoint, noArgs{}
 	case probe.SelfSignal:

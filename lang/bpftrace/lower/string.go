@@ -110,7 +110,7 @@ func (f *fn) storedString(x check.Expr) (stored, bool) {
 
 // strSource evaluates the arguments of str().
 func (f *fn) strSource(x *check.Call) stored {
-	s := stored{limit: size(x.T), asked: size(x.T) < f.tree.Config.MaxStrlen || len(x.Args) > 1}
+	s := stored{limit: size(x.T), asked: size(x.T) < f.tree.Config.StrSize() || len(x.Args) > 1}
 	arg := x.Args[0]
 	if t := arg.Type(); isScalar(t) {
 		s.from = f.stringAt(arg)
@@ -175,6 +175,7 @@ func roomFor(n int) int {
 
 // appendVar appends a string or buffer to a record; its length goes to the fixed part.
 func (f *fn) appendVar(t *tail, lengthAt int64, typ *schema.Type, x check.Expr) {
+	defer f.within(x)()
 	if typ.Kind == schema.Buffer {
 		f.appendBuffer(t, lengthAt, typ, x)
 		return

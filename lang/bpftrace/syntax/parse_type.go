@@ -175,10 +175,10 @@ func (p *parser) typeExpr() *TypeExpr {
 	return t
 }
 
-// isCInt reports whether more words of an integer type may follow w.
+// isCInt reports whether w may be one of several words of a type: unsigned long, long double.
 func isCInt(w string) bool {
 	switch w {
-	case "unsigned", "signed", "short", "long", "int", "char":
+	case "unsigned", "signed", "short", "long", "int", "char", "double":
 		return true
 	}
 	return false
