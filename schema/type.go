@@ -67,7 +67,8 @@ type Type struct {
 	Fields []Field    // Tuple
 	Def    *StructDef // Struct
 	Enum   *EnumDef   // Enum
-	User   bool       // Pointer: points to user memory; String literal flag is in Literal
+	User   bool       // Pointer, Int: an address of user memory
+	Either bool       // with User: or of the kernel's, which its highest bit tells
 
 	Bits           int    // Hist: extra bits 0..5
 	Min, Max, Step int64  // LHist

@@ -80,7 +80,7 @@ func (c *checker) recordField(f probe.FormatField, user bool) schema.Field {
 			if t := c.recordType(elem, user); t != nil && t.Size == 1 && t.Name == "char" {
 				field.Type = stringType(c.config.MaxStrlen)
 			} else {
-				field.Type = pointerTo(t, false)
+				field.Type = pointerTo(t, kernelSpace)
 			}
 			return field
 		}
@@ -155,7 +155,7 @@ func (c *checker) recordType(text string, user bool) *schema.Type {
 		if t != nil && t.Kind == schema.None || t == nil && i > 0 {
 			t = nil
 		}
-		t = pointerTo(t, user)
+		t = pointerTo(t, spaceIf(user))
 	}
 	return t
 }

@@ -144,7 +144,7 @@ func (t *typeTable) cField(ct *syntax.CType, at diag.Span) (typ *schema.Type, al
 		if typ.Kind == schema.None {
 			typ = nil
 		}
-		typ, align = pointerTo(typ, false), 8
+		typ, align = pointerTo(typ, kernelSpace), 8
 	}
 	if typ.Kind == schema.None {
 		t.c.list.Errorf(at, "a member cannot have the type void")

@@ -120,15 +120,15 @@ func (c *checker) castTo(at diag.Span, x Expr, t *schema.Type) Expr {
 		case from.Kind == schema.Int || from.Kind == schema.Pointer || from.Kind == schema.KSym:
 		case from.Kind == schema.Array && from.Size <= 8:
 		case isArrayPlace(x):
-			return &AddrOf{Node{at, pointerTo(t.Elem, userPlace(x))}, x}
+			return &AddrOf{Node{at, pointerTo(t.Elem, spaceAt(x))}, x}
 		default:
 			return nil
 		}
 		if from.Kind == schema.Pointer && from.Elem != nil && t.Elem != nil && same(from.Elem, t.Elem) {
 			return x
 		}
-		if user := t.User || c.userAddress(x); user != t.User {
-			t = pointerTo(t.Elem, user)
+		if in := c.addressSpace(x); !t.User && in != kernelSpace {
+			t = pointerTo(t.Elem, in)
 		}
 		if k, ok := x.(*Const); ok {
 			return &Const{Node{at, t}, k.Value}
@@ -188,15 +188,11 @@ func castNumber(at diag.Span, x Expr, t *schema.Type) Expr {
 	switch {
 	case isNumber(from):
 		if from.User && t.Size == 8 && t.Kind == schema.Int && !t.User {
-			u := *t
-			u.User = true
-			t = &u
+			t = withSpace(t, spaceOf(from))
 		}
 	case from.Kind == schema.Pointer && t.Kind != schema.Enum:
 		if from.User && t.Size == 8 {
-			u := *t
-			u.User = true
-			t = &u
+			t = withSpace(t, spaceOf(from))
 		}
 	case from.Kind == schema.Array && from.Size <= 8 && from.Elem.Kind == schema.Int && t.Kind == schema.Int:
 		return &Convert{Node{at, t}, &Convert{Node{at, intType(roundUp(from.Size), false)}, x}}

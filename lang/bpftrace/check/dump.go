@@ -183,8 +183,11 @@ func typed(text string, t *schema.Type) string { return text + suffix(t) }
 
 // typeText is TypeName with the memory that pointers lead to.
 func typeText(t *schema.Type) string {
-	if t.User {
+	switch spaceOf(t) {
+	case userSpace:
 		return "user " + TypeName(t)
+	case eitherSpace:
+		return "user or kernel " + TypeName(t)
 	}
 	return TypeName(t)
 }

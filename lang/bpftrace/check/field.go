@@ -60,7 +60,7 @@ func (c *checker) member(x Expr, f *syntax.Field) Expr {
 			return bad(f.Span)
 		}
 	}
-	mt = spaced(mt, c.foundInUser(x))
+	mt = spaced(mt, c.foundIn(x))
 	m.Type = mt
 	return &Member{Node{f.Span, mt}, x, m}
 }
@@ -157,7 +157,7 @@ func (c *checker) index(s *syntax.Index) Expr {
 		if elem == nil {
 			return bad(s.Span)
 		}
-		return &Index{Node{s.Span, spaced(elem, c.foundInUser(x))}, x, c.convert(i, typeI64)}
+		return &Index{Node{s.Span, spaced(elem, c.foundIn(x))}, x, c.convert(i, typeI64)}
 	}
 	if t.Kind == schema.String {
 		return c.byteOf(s, x, i)

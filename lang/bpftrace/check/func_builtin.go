@@ -32,7 +32,7 @@ func builtins() []function {
 		{name: "cpid", usage: "cpid", form: bare, check: checkCpid},
 		{name: "has_cpid", usage: "has_cpid", form: bare, check: func(c *checker, k *call) Expr { return k.boolean(c.HasChild) }},
 		{name: "curtask", usage: "curtask", form: bare, check: func(c *checker, k *call) Expr {
-			return k.result(pointerTo(incomplete("task_struct"), false))
+			return k.result(pointerTo(incomplete("task_struct"), kernelSpace))
 		}},
 		{name: "ctx", usage: "ctx", form: bare, check: simple(typeVoidPtr)},
 		{name: "probe", usage: "probe", form: bare, check: checkProbe},

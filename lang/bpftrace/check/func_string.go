@@ -114,12 +114,12 @@ func checkStr(c *checker, k *call) Expr {
 			c.list.Errorf(k.args[1].Pos(), "a string that has been read already is cut at a constant length only")
 			return bad(k.at)
 		}
-		x = &AddrOf{Node{x.Pos(), pointerTo(charType, userPlace(x))}, x}
+		x = &AddrOf{Node{x.Pos(), pointerTo(charType, spaceAt(x))}, x}
 	case t.Kind == schema.Array && t.Elem.Size == 1 && inMemory(x):
 		if t.Len > 0 && length == nil {
 			room = min(room, t.Len+1)
 		}
-		x = &AddrOf{Node{x.Pos(), pointerTo(t.Elem, userPlace(x))}, x}
+		x = &AddrOf{Node{x.Pos(), pointerTo(t.Elem, spaceAt(x))}, x}
 	case t.Kind == schema.Array && t.Elem.Size == 1:
 		return &Convert{Node{k.at, stringType(t.Size)}, x}
 	case t.Kind == schema.Pointer || t.Kind == schema.Int:
@@ -152,7 +152,7 @@ func checkBuf(c *checker, k *call) Expr {
 			size = min(size, t.Size)
 		}
 		if inMemory(x) {
-			x = &AddrOf{Node{x.Pos(), pointerTo(typeU8, userPlace(x))}, x}
+			x = &AddrOf{Node{x.Pos(), pointerTo(typeU8, spaceAt(x))}, x}
 		}
 	case schema.Pointer, schema.Int:
 		if len(k.args) < 2 {

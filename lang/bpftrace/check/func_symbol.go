@@ -137,7 +137,7 @@ func checkUaddr(c *checker, k *call) Expr {
 		return c.notHere(k, "uaddr", "uprobe and uretprobe")
 	}
 	if c.UserSymbol == nil || c.block.missing {
-		return &Const{Node{k.at, pointerTo(typeU64, true)}, 0}
+		return &Const{Node{k.at, pointerTo(typeU64, userSpace)}, 0}
 	}
 	addr, size, ok := c.UserSymbol(c.block.points[0].Binary, name)
 	if !ok {
@@ -149,7 +149,7 @@ func checkUaddr(c *checker, k *call) Expr {
 	case 1, 2, 4:
 		elem = intType(int(size), false)
 	}
-	return &Const{Node{k.at, pointerTo(elem, true)}, int64(addr)}
+	return &Const{Node{k.at, pointerTo(elem, userSpace)}, int64(addr)}
 }
 
 func checkReg(c *checker, k *call) Expr {

@@ -79,7 +79,7 @@ func checkPath(c *checker, k *call) Expr {
 	switch {
 	case t.Kind == schema.Pointer && t.Elem != nil && t.Elem.Kind == schema.Struct && t.Elem.Name == "path":
 	case t.Kind == schema.Struct && t.Name == "path" && inMemory(x):
-		x = &AddrOf{Node{x.Pos(), pointerTo(t, userPlace(x))}, x}
+		x = &AddrOf{Node{x.Pos(), pointerTo(t, spaceAt(x))}, x}
 	default:
 		return c.argError(k, 0, "a struct path", x)
 	}

@@ -151,13 +151,13 @@ func checkSpace(user bool) func(*checker, *call) Expr {
 			return x
 		case t.Kind == schema.Pointer || t.Kind == schema.Int:
 		case isArrayPlace(x):
-			x = &AddrOf{Node{x.Pos(), pointerTo(t.Elem, userPlace(x))}, x}
+			x = &AddrOf{Node{x.Pos(), pointerTo(t.Elem, spaceAt(x))}, x}
 			t = x.Type()
 		default:
 			return c.argError(k, 0, "a pointer", x)
 		}
 		u := *t
-		u.User = user
+		u.User, u.Either = user, false
 		return &Convert{Node{k.at, &u}, x}
 	}
 }
@@ -172,7 +172,7 @@ func checkContainerOf(c *checker, k *call) Expr {
 	if !ok {
 		return bad(k.at)
 	}
-	p := pointerTo(t, x.Type().User)
+	p := pointerTo(t, spaceOf(x.Type()))
 	back := &Binary{Node{k.at, typeU64}, "-", c.wide(x), &Const{Node{k.at, typeU64}, int64(off)}}
 	return &Convert{Node{k.at, p}, back}
 }

@@ -279,7 +279,7 @@ func (c *checker) addressArg(k *call, i int) Expr {
 	case isBad(x), t.Kind == schema.Pointer, t.Kind == schema.Int, t.Kind == schema.KSym:
 		return x
 	case isArrayPlace(x):
-		return &AddrOf{Node{x.Pos(), pointerTo(t.Elem, userPlace(x))}, x}
+		return &AddrOf{Node{x.Pos(), pointerTo(t.Elem, spaceAt(x))}, x}
 	}
 	return c.argError(k, i, "a pointer", x)
 }

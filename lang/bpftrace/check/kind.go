@@ -91,8 +91,8 @@ func intType(size int, signed bool) *schema.Type {
 
 func stringType(size int) *schema.Type { return &schema.Type{Kind: schema.String, Size: size} }
 
-func pointerTo(elem *schema.Type, user bool) *schema.Type {
-	return &schema.Type{Kind: schema.Pointer, Size: 8, Elem: elem, User: user}
+func pointerTo(elem *schema.Type, in space) *schema.Type {
+	return withSpace(&schema.Type{Kind: schema.Pointer, Size: 8, Elem: elem}, in)
 }
 
 // arrayOf gives char arrays the type of strings.

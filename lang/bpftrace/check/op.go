@@ -78,7 +78,7 @@ func (c *checker) addrOf(u *syntax.Unary) Expr {
 			return bad(u.Span)
 		}
 		get := &MapGet{Node{x.Span, t}, m.Map, key}
-		return &AddrOf{Node{u.Span, pointerTo(t, false)}, get}
+		return &AddrOf{Node{u.Span, pointerTo(t, kernelSpace)}, get}
 	case *syntax.Bad:
 		return bad(u.Span)
 	}
@@ -88,7 +88,7 @@ func (c *checker) addrOf(u *syntax.Unary) Expr {
 	}
 	switch p := x.(type) {
 	case *VarRef:
-		return &AddrOf{Node{u.Span, pointerTo(x.Type(), false)}, x}
+		return &AddrOf{Node{u.Span, pointerTo(x.Type(), kernelSpace)}, x}
 	case *Deref:
 		return &Convert{Node{u.Span, p.X.Type()}, p.X}
 	case *Member:
@@ -97,11 +97,11 @@ func (c *checker) addrOf(u *syntax.Unary) Expr {
 			return bad(u.Span)
 		}
 		if inMemory(x) {
-			return &AddrOf{Node{u.Span, pointerTo(x.Type(), userPlace(x))}, x}
+			return &AddrOf{Node{u.Span, pointerTo(x.Type(), spaceAt(x))}, x}
 		}
 	case *Index:
 		if inMemory(x) {
-			return &AddrOf{Node{u.Span, pointerTo(x.Type(), userPlace(x))}, x}
+			return &AddrOf{Node{u.Span, pointerTo(x.Type(), spaceAt(x))}, x}
 		}
 	}
 	c.list.Errorf(u.Span, "this has no address").Hint = "& takes a variable, a map's value or a field of a struct in memory"
@@ -129,7 +129,7 @@ func (c *checker) deref(at diag.Span, x Expr) Expr {
 	switch {
 	case t.Kind == schema.Int:
 		// An integer is taken for the address of 64 bits.
-		return &Deref{Node{at, typeU64}, &Convert{Node{x.Pos(), pointerTo(typeU64, c.userAddress(x))}, x}}
+		return &Deref{Node{at, typeU64}, &Convert{Node{x.Pos(), pointerTo(typeU64, c.addressSpace(x))}, x}}
 	case t.Kind != schema.Pointer:
 		c.list.Errorf(at, "* needs a pointer, not %s", TypeName(t))
 		return bad(at)
@@ -141,7 +141,7 @@ func (c *checker) deref(at diag.Span, x Expr) Expr {
 	if elem == nil {
 		return bad(at)
 	}
-	return &Deref{Node{at, spaced(elem, t.User)}, x}
+	return &Deref{Node{at, spaced(elem, spaceOf(t))}, x}
 }
 
 func (c *checker) binaryExpr(b *syntax.Binary) Expr {

@@ -257,7 +257,7 @@ func same(a, b *schema.Type) bool {
 	if a == b {
 		return true
 	}
-	if a == nil || b == nil || a == typeBad || b == typeBad || !schema.Equal(a, b) || a.User != b.User {
+	if a == nil || b == nil || a == typeBad || b == typeBad || !schema.Equal(a, b) || spaceOf(a) != spaceOf(b) {
 		return false
 	}
 	if a.Kind == schema.Pointer {

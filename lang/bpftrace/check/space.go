@@ -5,40 +5,78 @@ import (
 	"skep/schema"
 )
 
-// inUser reports whether numbers are taken for addresses of the current process.
-func (b *block) inUser() bool {
-	switch b.kind {
-	case probe.Uprobe, probe.Uretprobe:
-		return true
-	case probe.Tracepoint:
-		return len(b.points) > 0 && b.points[0].Category == "syscalls"
+// space is the memory that an address is one of.
+type space uint8
+
+const (
+	kernelSpace space = iota
+	userSpace
+	eitherSpace // the address tells: that of the kernel have the highest bit set
+)
+
+func spaceIf(user bool) space {
+	if user {
+		return userSpace
 	}
-	return false
+	return kernelSpace
 }
 
-// userAddress reports whether x, taken for an address, is one of user memory. A number of unknown origin is in the probes of user
-// programs, unless kptr() says otherwise.
-func (c *checker) userAddress(x Expr) bool {
+// spaceOf is the memory that pointers, and numbers made of them, are addresses of.
+func spaceOf(t *schema.Type) space {
+	if t.Either {
+		return eitherSpace
+	}
+	return spaceIf(t.User)
+}
+
+func withSpace(t *schema.Type, in space) *schema.Type {
+	if spaceOf(t) == in {
+		return t
+	}
+	u := *t
+	u.User, u.Either = in != kernelSpace, in == eitherSpace
+	return &u
+}
+
+// numbers is the memory that a number of unknown origin is taken for an address of.
+func (b *block) numbers() space {
+	switch b.kind {
+	case probe.Uprobe, probe.Uretprobe:
+		return userSpace
+	case probe.Tracepoint:
+		if len(b.points) > 0 && b.points[0].Category == "syscalls" {
+			return eitherSpace // from the call's arguments, or from a map that a probe of the kernel has filled
+		}
+	}
+	return kernelSpace
+}
+
+// addressSpace is the memory that x, taken for an address, is one of.
+func (c *checker) addressSpace(x Expr) space {
 	t := x.Type()
-	if t.User || t.Kind == schema.Pointer || t.Kind == schema.KSym || c.block == nil || !c.block.inUser() {
-		return t.User
+	if t.User || t.Kind == schema.Pointer || t.Kind == schema.KSym || c.block == nil {
+		return spaceOf(t)
 	}
 	switch x := x.(type) {
 	case *Const:
-		return x.Value >= 0 // the kernel's addresses have the highest bit set
+		return spaceIf(c.block.numbers() != kernelSpace && x.Value >= 0) // the kernel's addresses have the highest bit set
 	case *Call:
-		return x.Fn != "percpu_kaddr"
+		if x.Fn == "percpu_kaddr" {
+			return kernelSpace
+		}
 	case *Convert:
-		return x.X.Type().Kind != schema.Pointer && !x.X.Type().User
+		if from := x.X.Type(); from.Kind == schema.Pointer || from.User { // a pointer of the kernel's, or what kptr() made one
+			return kernelSpace
+		}
 	}
-	return true
+	return c.block.numbers()
 }
 
-// foundInUser reports whether an address that is found in x is one of user memory: it lies there, or is a copy of what the script has
-// defined, read in the probe of a user program.
-func (c *checker) foundInUser(x Expr) bool {
-	if userPlace(x) {
-		return true
+// foundIn is the memory that an address which is found in x is one of: that in which x lies, or if x is a copy of what the script has
+// defined, that of the process in the probes of user programs.
+func (c *checker) foundIn(x Expr) space {
+	if in := spaceAt(x); in != kernelSpace {
+		return in
 	}
 	for {
 		switch m := x.(type) {
@@ -48,35 +86,33 @@ func (c *checker) foundInUser(x Expr) bool {
 			x = m.X
 		case *VarRef, *MapGet:
 			t := x.Type()
-			return t.Kind == schema.Struct && t.Def != nil && !t.Def.Kernel && c.block != nil && c.block.inUser()
+			return spaceIf(t.Kind == schema.Struct && t.Def != nil && !t.Def.Kernel && c.block != nil && c.block.numbers() != kernelSpace)
 		default:
-			return false
+			return kernelSpace
 		}
 	}
 }
 
-// userPlace reports whether x lies in user memory.
-func userPlace(x Expr) bool {
+// spaceAt is the memory in which x lies.
+func spaceAt(x Expr) space {
 	switch x := x.(type) {
 	case *Deref:
-		return x.X.Type().User
+		return spaceOf(x.X.Type())
 	case *Member:
-		return userPlace(x.X)
+		return spaceAt(x.X)
 	case *Index:
 		if x.X.Type().Kind == schema.Pointer {
-			return x.X.Type().User
+			return spaceOf(x.X.Type())
 		}
-		return userPlace(x.X)
+		return spaceAt(x.X)
 	}
-	return false
+	return kernelSpace
 }
 
-// spaced is the type t of something that lies in user memory or not: a pointer found there points there, too.
-func spaced(t *schema.Type, user bool) *schema.Type {
-	if user && !t.User && (t.Kind == schema.Pointer || t.Kind == schema.Int && t.Size == 8) {
-		u := *t
-		u.User = true
-		return &u
+// spaced is the type t of something that lies in a memory: a pointer found there points there, too.
+func spaced(t *schema.Type, in space) *schema.Type {
+	if in != kernelSpace && !t.User && (t.Kind == schema.Pointer || t.Kind == schema.Int && t.Size == 8) {
+		return withSpace(t, in)
 	}
 	return t
 }

@@ -23,7 +23,7 @@ func (c *checker) typeExprFor(e *syntax.TypeExpr, x Expr) *schema.Type {
 			if void && t.Kind == schema.None {
 				t = nil
 			}
-			t = pointerTo(t, false)
+			t = pointerTo(t, kernelSpace)
 		case e.Name == "string" && i == 0:
 			t = stringType(max(m.Len, 0))
 		case e.Name == "buffer" && i == 0:

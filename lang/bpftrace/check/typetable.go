@@ -224,7 +224,7 @@ func (t *typeTable) pointerBTF(target btf.Type) *schema.Type {
 	if elem.Kind == schema.None {
 		elem = nil
 	}
-	return pointerTo(elem, user)
+	return pointerTo(elem, spaceIf(user))
 }
 
 func (t *typeTable) structBTF(b btf.Type, name string, size int, union bool, members []btf.Member) *schema.Type {

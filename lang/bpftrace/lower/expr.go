@@ -237,6 +237,8 @@ func (f *fn) pointee(d *check.Deref) place {
 	}
 	p := place{space: kernel, base: f.value(x)}
 	switch {
+	case x.Type().Either:
+		p.space = either
 	case x.Type().User:
 		p.space = user
 	case p.base.Type == ir.KernelPointer && isKernelStruct(d.T):
@@ -291,7 +293,7 @@ func (f *fn) index(x *check.Index) operand {
 		p = p.at(c.Value * elem)
 	} else {
 		i := f.value(x.I)
-		if p.space != user {
+		if p.space == memory || p.space == typed {
 			// An offset that varies is no business of the verifier if the helper reads.
 			p.space = kernel
 		}

@@ -65,10 +65,7 @@ func (f *fn) bufferSource(x *check.Call) (from place, length *ir.Value, limit in
 
 // readBytes reads n bytes to own memory.
 func (f *fn) readBytes(dst, n *ir.Value, from place) {
-	helper := fnProbeReadKernel
-	if from.space == user {
-		helper = fnProbeReadUser
-	}
+	helper := from.space.reader()
 	r := f.b.Call(helper, ir.Scalar, 0, dst, n, f.address(from))
 	f.helperError(r, helperName(helper))
 }

@@ -20,6 +20,8 @@ const (
 	fnGetStack           = int64(asm.FnGetStack)
 	fnGetCgroupID        = int64(asm.FnGetCurrentCgroupId)
 	fnSendSignal         = int64(asm.FnSendSignal)
+	fnProbeRead          = int64(asm.FnProbeRead)
+	fnProbeReadStr       = int64(asm.FnProbeReadStr)
 	fnProbeReadUser      = int64(asm.FnProbeReadUser)
 	fnProbeReadKernel    = int64(asm.FnProbeReadKernel)
 	fnProbeReadUserStr   = int64(asm.FnProbeReadUserStr)
@@ -51,6 +53,10 @@ func helperName(helper int64) string {
 		return "map_update_elem"
 	case fnMapDelete:
 		return "map_delete_elem"
+	case fnProbeRead:
+		return "probe_read"
+	case fnProbeReadStr:
+		return "probe_read_str"
 	case fnProbeReadUser:
 		return "probe_read_user"
 	case fnProbeReadKernel:

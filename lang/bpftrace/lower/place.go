@@ -13,7 +13,30 @@ const (
 	typed               // kernel memory behind a BTF-typed pointer: read directly
 	kernel              // any kernel address: read with bpf_probe_read_kernel
 	user                // any user address: read with bpf_probe_read_user
+	either              // any address, which tells itself: read with bpf_probe_read
 )
+
+// reader is the helper that copies bytes from this space.
+func (s space) reader() int64 {
+	switch s {
+	case user:
+		return fnProbeReadUser
+	case either:
+		return fnProbeRead
+	}
+	return fnProbeReadKernel
+}
+
+// stringReader is the helper that copies a string from this space.
+func (s space) stringReader() int64 {
+	switch s {
+	case user:
+		return fnProbeReadUserStr
+	case either:
+		return fnProbeReadStr
+	}
+	return fnProbeReadKernelStr
+}
 
 // place is where a value lies that is not in a register: base+off in one of the spaces.
 type place struct {
@@ -176,10 +199,7 @@ func (f *fn) loadField(p place, m schema.Field) *ir.Value {
 // probeRead copies n bytes from a place in foreign memory to own memory; what cannot be read becomes zero.
 func (f *fn) probeRead(dst *ir.Value, n int, from place) {
 	src := f.b.AddConst(f.plain(from.base), from.off)
-	helper := fnProbeReadKernel
-	if from.space == user {
-		helper = fnProbeReadUser
-	}
+	helper := from.space.reader()
 	r := f.b.Call(helper, ir.Scalar, 0, dst, f.b.Const(int64(n)), src)
 	f.helperError(r, helperName(helper))
 }
@@ -202,7 +222,7 @@ func (f *fn) copyTo(dst *ir.Value, off int64, from place, n int) {
 	if n == 0 {
 		return
 	}
-	if from.space == kernel || from.space == user {
+	if from.space != memory && from.space != typed {
 		f.probeRead(f.b.AddConst(dst, off), n, from)
 		return
 	}

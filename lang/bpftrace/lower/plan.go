@@ -227,16 +227,18 @@ func (u *unit) planUprobe(points []probe.Point) []plan {
 	})
 }
 
-// userProbe reports whether addresses of unknown kind are those of the current process.
-func (p *program) userProbe() bool {
+// numbers is the memory that a number of unknown origin is taken for an address of.
+func (p *program) numbers() space {
 	pt := p.points[0]
 	switch pt.Kind {
 	case probe.Uprobe, probe.Uretprobe:
-		return true
+		return user
 	case probe.Tracepoint:
-		return pt.Category == "syscalls"
+		if pt.Category == "syscalls" {
+			return either
+		}
 	}
-	return false
+	return kernel
 }
 
 // constProbe gives the index of the only point's name.

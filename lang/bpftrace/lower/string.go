@@ -138,8 +138,13 @@ func (f *fn) stringAt(x check.Expr) place {
 		}
 	}
 	p := place{space: kernel, base: f.plain(f.value(x))}
-	if t.User || t.Kind != schema.Pointer && f.userProbe() {
+	switch {
+	case t.Either:
+		p.space = either
+	case t.User:
 		p.space = user
+	case t.Kind != schema.Pointer:
+		p.space = f.numbers()
 	}
 	return p
 }
@@ -147,10 +152,7 @@ func (f *fn) stringAt(x check.Expr) place {
 // readString reads a string with its NUL, at most limit bytes, to own memory and returns its length with the NUL, or a
 // negative number.
 func (f *fn) readString(dst *ir.Value, limit *ir.Value, from place) *ir.Value {
-	helper := fnProbeReadKernelStr
-	if from.space == user {
-		helper = fnProbeReadUserStr
-	}
+	helper := from.space.stringReader()
 	r := f.b.Call(helper, ir.Scalar, 0, dst, limit, f.address(from))
 	f.helperError(r, helperName(helper))
 	return r
