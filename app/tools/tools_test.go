@@ -134,7 +134,7 @@ func TestScripts(t *testing.T) {
 			}
 			declared := map[string]string{"self": "", "cgroup": "", "mntns": "", "cgroupmap": "", "mntnsmap": "", "pid": "", "tid": "", "uid": ""}
 			for _, f := range tool.Flags {
-				if f.ignored() || f.Kind == Addition || f.Kind == Distribution || f.refused() || f.Param == regexpFlag && tool.takesProbe() {
+				if f.ignored() || f.Kind == Addition || f.Kind == Distribution || f.refused() || f.Param == regexpFlag && tool.takesProbe() || f.Param == selfFlag {
 					continue
 				}
 				declared[f.Param] = f.Default
