@@ -232,6 +232,25 @@ func TestComplete(t *testing.T) {
 	}
 }
 
+// TestInstead wants to be told of another tool where the kernel lacks a hook, and only there.
+func TestInstead(t *testing.T) {
+	tool, err := Load("tcptop")
+	if err != nil || tool.Instead == "" {
+		t.Fatalf("%q, %v", tool.Instead, err)
+	}
+	for message, want := range map[string]string{
+		"this kernel has none of the hooks that the script can use":   "looked for\n" + tool.Instead,
+		"attaching to x: a kprobe is not available on this kernel: y": "looked for\n" + tool.Instead,
+		"unknown field": "looked for",
+	} {
+		list := &diag.List{Source: tool.Source()}
+		list.Errorf(diag.Span{}, "%s", message).Hint = "looked for"
+		if Trace(list); list.All[0].Hint != want {
+			t.Errorf("%s: %q, want %q", message, list.All[0].Hint, want)
+		}
+	}
+}
+
 // TestPack has the scripts come back as they were.
 func TestPack(t *testing.T) {
 	var b strings.Builder
