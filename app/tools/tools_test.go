@@ -302,7 +302,7 @@ func TestLink(t *testing.T) {
 
 func TestCalled(t *testing.T) {
 	name := Names()[0]
-	for program, want := range map[string]string{name: name, name + "-bpfcc": name, "skep": "", "bpftrace": "", "-bpfcc": "", "prelude": "", "../" + name: ""} {
+	for program, want := range map[string]string{name: name, name + "-bpfcc": name, name + "-libbpf": name, "skep": "", "bpftrace": "", "-bpfcc": "", "prelude": "", "../" + name: ""} {
 		if got, ok := Called(program); got != want || ok != (want != "") {
 			t.Errorf("Called(%q) = %q, %v, want %q", program, got, ok, want)
 		}
