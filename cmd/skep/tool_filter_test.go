@@ -100,3 +100,18 @@ func TestMountNamespaceFilter(t *testing.T) {
 		t.Errorf("exit code %d\n%s%s", exit, text, s.stderr.String())
 	}
 }
+
+// TestExecsnoopProcess has a process that starts a program, and becomes another.
+func TestExecsnoopProcess(t *testing.T) {
+	ktest.Need(t, ktest.Root, ktest.RingBuf, ktest.TracepointBTF)
+	ktest.Oldest(t)
+	p := talkTo(t, "/bin/sh", "-c", "echo ready; read x; /bin/true child; exec /bin/true itself")
+	p.hear("ready")
+	s := startSkep(t, "execsnoop", "-p", p.pid())
+	p.say("\n")
+	p.end()
+	output, exit := s.end(syscall.SIGINT)
+	if text := strings.Join(output, "\n"); strings.Count(text, "\n") != 0 || !strings.HasSuffix(text, "/bin/true itself") || exit != 0 {
+		t.Errorf("exit code %d\n%s\n%s", exit, text, s.stderr.String())
+	}
+}
