@@ -69,7 +69,8 @@ type Catalog struct {
 	err   error
 	mods  map[string]*btf.Spec
 
-	rawKnown map[string]bool // raw tracepoints that exist
+	rawKnown map[string]bool         // raw tracepoints that exist
+	binaries map[wantedBinary]string // where they are
 }
 
 func (c *Catalog) tracefs() *Tracefs {

@@ -63,17 +63,41 @@ func (e *expansion) binaries() ([]string, error) {
 	if strings.Contains(name, "/") {
 		return []string{name}, nil
 	}
-	if path, err := symbol.FindExecutableIn(e.opt.PID, name); err == nil {
-		return []string{path}, nil
-	}
-	path, err := symbol.FindLibraryIn(e.opt.PID, name)
-	if err != nil { // as linkers and BCC call libraries: c is libc
-		path, err = symbol.FindLibraryIn(e.opt.PID, "lib"+name)
-	}
+	path, err := e.c.findBinary(e.opt.PID, name)
 	if err != nil {
 		return nil, e.noMatch(1, fmt.Sprintf("program or library %q", name), "")
 	}
 	return []string{path}, nil
+}
+
+// wantedBinary is a program or library by its name alone, as a process finds it.
+type wantedBinary struct {
+	pid  int
+	name string
+}
+
+// findBinary looks through the folders of programs and the linker's list once for each name: tools have many probes in one library.
+func (c *Catalog) findBinary(pid int, name string) (string, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if path, ok := c.binaries[wantedBinary{pid, name}]; ok {
+		return path, nil
+	}
+	path, err := symbol.FindExecutableIn(pid, name)
+	if err != nil {
+		path, err = symbol.FindLibraryIn(pid, name)
+	}
+	if err != nil { // as linkers and BCC call libraries: c is libc
+		path, err = symbol.FindLibraryIn(pid, "lib"+name)
+	}
+	if err != nil {
+		return "", err
+	}
+	if c.binaries == nil {
+		c.binaries = map[wantedBinary]string{}
+	}
+	c.binaries[wantedBinary{pid, name}] = path
+	return path, nil
 }
 
 func exists(name string) bool {

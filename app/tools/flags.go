@@ -394,12 +394,18 @@ func (c *command) positional() error {
 	return nil
 }
 
+// selfFlag is the parameter with which events of skep itself are not dropped. It is for us, not for the script.
+const selfFlag = "include_self"
+
 // filters sets the parameters of the macro filtered().
 func (c *command) filters() error {
 	if !c.tool.filters() {
 		return nil
 	}
-	c.own.Params["self"] = strconv.Itoa(c.machine.PID)
+	if _, ours := c.own.Params[selfFlag]; !ours {
+		c.own.Params["self"] = strconv.Itoa(c.machine.PID)
+	}
+	delete(c.own.Params, selfFlag)
 	if c.tool.long("cgroup") {
 		c.filter.cgroup = c.own.Params["cgroup"]
 	}

@@ -22,6 +22,7 @@ type Header struct {
 	Exclusive   [][]string // parameters of which only one may be given
 	Process     string     // the parameter that is the process to attach to, and to live with, as skep's own -p; or ""
 	Command     string     // the parameter that is a command to run, and to live with, as skep's own -c; or ""
+	Instead     string     // what answers the question on a kernel that lacks the hooks; or ""
 	Sections    []Section  // of free text, in order
 }
 
@@ -236,10 +237,15 @@ func (p *headerParser) sections() {
 				p.fail(head, "there is no flag %q (flags stand before this line)", rest)
 			}
 			*map[string]*string{"process": &p.h.Process, "command": &p.h.Command}[name] = rest
+		case name == "instead":
+			for _, l := range body {
+				rest += " " + strings.TrimSpace(l.text)
+			}
+			p.h.Instead = strings.TrimSpace(rest)
 		case slices.Contains(freeSections(), name):
 			p.h.Sections = append(p.h.Sections, Section{name, freeText(rest, body)})
 		default:
-			p.fail(head, "unknown section %q", name).Hint = "there are flags, values, arguments, exclusive, process, command, " + strings.Join(freeSections(), ", ")
+			p.fail(head, "unknown section %q", name).Hint = "there are flags, values, arguments, exclusive, process, command, instead, " + strings.Join(freeSections(), ", ")
 		}
 	}
 }

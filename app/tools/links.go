@@ -9,9 +9,9 @@ import (
 	"path/filepath"
 )
 
-// Called gives the tool that a program called like this is: by its own name, or with the suffix that Debian gives to BCC's tools.
+// Called gives the tool that a program called like this is: by its own name, or with a suffix that Debian gives to the tools of BCC and libbpf-tools.
 func Called(program string) (tool string, ok bool) {
-	for _, suffix := range []string{"", "-bpfcc"} {
+	for _, suffix := range []string{"", "-bpfcc", "-libbpf"} {
 		if n := len(program) - len(suffix); n > 0 && program[n:] == suffix && Exists(program[:n]) {
 			return program[:n], true
 		}

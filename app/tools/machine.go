@@ -219,8 +219,11 @@ func (m *Machine) mountNamespace(text string) (uint64, error) {
 	}
 	var st unix.Stat_t
 	if err := unix.Stat(path, &st); err != nil {
-		if path != text {
+		if path != text && errors.Is(err, fs.ErrNotExist) {
 			return 0, fmt.Errorf("there is no process %s", text)
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return 0, fmt.Errorf("looking at %s: %w", path, err)
 		}
 		return 0, fmt.Errorf("%q is a number of a namespace or of a process, or a path such as /proc/1/ns/mnt", text)
 	}

@@ -93,6 +93,12 @@ func (t *Tool) Manual() string {
 			b.WriteString(strings.TrimRight("  "+line, " ") + "\n")
 		}
 	}
+	if t.Instead != "" {
+		fmt.Fprintf(&b, "\nif the kernel lacks the hooks:\n")
+		for _, line := range wrap(t.Instead, pageWidth-2) {
+			b.WriteString("  " + line + "\n")
+		}
+	}
 	return b.String()
 }
 

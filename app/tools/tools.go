@@ -79,10 +79,16 @@ func (t *Tool) Source() *diag.Source {
 // translated is the name of the part of the source that specifiers have become.
 const translated = "probes"
 
-// Trace adds the specifier to what is said of the lines that it has become.
+// Trace adds to what is said of a tool's script: the specifier that lines have been made of, and what answers the question where the
+// kernel lacks a hook.
 func Trace(list *diag.List) {
 	for i := range list.All {
 		d := &list.All[i]
+		if strings.Contains(d.Message, "this kernel has none of the hooks") || strings.Contains(d.Message, "is not available on this kernel") {
+			if h, err := ParseHeader(&diag.Source{Name: list.Source.Name, Text: list.Source.Text}); err == nil && h.Instead != "" {
+				d.Hint = strings.TrimPrefix(d.Hint+"\n"+h.Instead, "\n")
+			}
+		}
 		if d.Span == (diag.Span{}) || list.Source.File(d.Span.Start) != translated {
 			continue
 		}

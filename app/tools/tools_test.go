@@ -134,7 +134,7 @@ func TestScripts(t *testing.T) {
 			}
 			declared := map[string]string{"self": "", "cgroup": "", "mntns": "", "cgroupmap": "", "mntnsmap": "", "pid": "", "tid": "", "uid": ""}
 			for _, f := range tool.Flags {
-				if f.ignored() || f.Kind == Addition || f.Kind == Distribution || f.refused() || f.Param == regexpFlag && tool.takesProbe() {
+				if f.ignored() || f.Kind == Addition || f.Kind == Distribution || f.refused() || f.Param == regexpFlag && tool.takesProbe() || f.Param == selfFlag {
 					continue
 				}
 				declared[f.Param] = f.Default
@@ -232,6 +232,25 @@ func TestComplete(t *testing.T) {
 	}
 }
 
+// TestInstead wants to be told of another tool where the kernel lacks a hook, and only there.
+func TestInstead(t *testing.T) {
+	tool, err := Load("tcptop")
+	if err != nil || tool.Instead == "" {
+		t.Fatalf("%q, %v", tool.Instead, err)
+	}
+	for message, want := range map[string]string{
+		"this kernel has none of the hooks that the script can use":   "looked for\n" + tool.Instead,
+		"attaching to x: a kprobe is not available on this kernel: y": "looked for\n" + tool.Instead,
+		"unknown field": "looked for",
+	} {
+		list := &diag.List{Source: tool.Source()}
+		list.Errorf(diag.Span{}, "%s", message).Hint = "looked for"
+		if Trace(list); list.All[0].Hint != want {
+			t.Errorf("%s: %q, want %q", message, list.All[0].Hint, want)
+		}
+	}
+}
+
 // TestPack has the scripts come back as they were.
 func TestPack(t *testing.T) {
 	var b strings.Builder
@@ -283,7 +302,7 @@ func TestLink(t *testing.T) {
 
 func TestCalled(t *testing.T) {
 	name := Names()[0]
-	for program, want := range map[string]string{name: name, name + "-bpfcc": name, "skep": "", "bpftrace": "", "-bpfcc": "", "prelude": "", "../" + name: ""} {
+	for program, want := range map[string]string{name: name, name + "-bpfcc": name, name + "-libbpf": name, "skep": "", "bpftrace": "", "-bpfcc": "", "prelude": "", "../" + name: ""} {
 		if got, ok := Called(program); got != want || ok != (want != "") {
 			t.Errorf("Called(%q) = %q, %v, want %q", program, got, ok, want)
 		}

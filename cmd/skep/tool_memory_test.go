@@ -117,6 +117,8 @@ func TestMemleak(t *testing.T) {
 		{"memleak -p $PID --combined-only", "Attaching to pid $PID, Ctrl+C to quit.\n[TIME] Top 10 stacks with outstanding allocations:\n" + sorted},
 		{"memleak -p $PID -o 0 -T 1 -z 100 -Z 8191 -O libc", "Attaching to pid $PID, Ctrl+C to quit.\n[TIME] Top 1 stacks with outstanding allocations:\n" +
 			"	777 bytes in 1 allocations from aligned\n"},
+		{"memleak -p $PID -o 0 -T 1 --sort count", "Attaching to pid $PID, Ctrl+C to quit.\n[TIME] Top 1 stacks with outstanding allocations:\n" +
+			"	80 bytes in 5 allocations from five_of_16\n"},
 		{"memleak -p $PID -o 3600000", "Attaching to pid $PID, Ctrl+C to quit.\n[TIME] Top 10 stacks with outstanding allocations:\n"},
 		{"memleak -p $PID -a -o 0 -z 777 -Z 777", "Attaching to pid $PID, Ctrl+C to quit.\n[TIME] Top 10 stacks with outstanding allocations:\n" +
 			"	addr = ADDR size = 777\n	777 bytes in 1 allocations from aligned\n"},

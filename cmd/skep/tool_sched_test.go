@@ -95,6 +95,7 @@ func TestSchedulerTools(t *testing.T) {
 			`(\d\d:\d\d:\d\d work             \d+ +\d+ \S.{15} \d+ *\n){20,}`},
 		{"cpudist -p $PID", `Tracing on-CPU time\.\.\. Hit Ctrl-C to end\.\n` + log2Lines},
 		{"cpudist -O -P -p $PID", `Tracing off-CPU time\.\.\. Hit Ctrl-C to end\.\npid = $PID work\n` + log2Lines},
+		{"cpudist -e -p $PID", `Tracing .*\n` + log2Lines + `avg = \d+ usecs, total: \d+ usecs, count: \d\d+\n`},
 		{"offcputime -K -p $PID", `Tracing off-CPU time \(us\) of PID $PID by kernel stack\.\.\. Hit Ctrl-C to end\.\n` +
 			`(` + frameLines + `    - +work \(\d+\)\n        \d+\n)*` + frameLines + `    - +work \($TID\)\n        \d{5,}\n(` + frameLines + `        \d+\n)*`},
 		{"offcputime -f -t $TID", `(work;.* \d+\n)*work;.*main\.main;.*do_nanosleep.* \d{5,}\n(work;.* \d+\n)*`},

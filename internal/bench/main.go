@@ -12,6 +12,8 @@ import (
 	"runtime"
 	"strings"
 	"text/tabwriter"
+
+	"golang.org/x/sys/unix"
 )
 
 func main() {
@@ -22,7 +24,16 @@ func main() {
 	only := flag.String("only", "", "run only the rows whose name contains this")
 	alone := flag.Bool("alone", false, "measure skep alone")
 	bin := flag.String("skep", "bin/skep", "the binary")
+	realtime := flag.Bool("rt", false, "with real-time priority, for machines that others are busy on")
 	flag.Parse()
+	if *realtime {
+		// What is started inherits it.
+		runtime.LockOSThread()
+		if err := unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_RR, Priority: 1}, 0); err != nil {
+			fmt.Fprintln(os.Stderr, "bench: asking for real-time priority:", err)
+			os.Exit(1)
+		}
+	}
 	if err := run(*only, *bin, *alone); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
@@ -50,7 +61,9 @@ func run(only, bin string, alone bool) error {
 		}
 		mine, other, err := row.measure(ours, row.peer(peers))
 		if err != nil {
-			return fmt.Errorf("%s: %w", row.name, err)
+			fmt.Fprintf(os.Stderr, "%s: %v\n", row.name, err)
+			failed++
+			continue
 		}
 		for i, m := range mine {
 			line, ok := m.line(other, i)
@@ -62,7 +75,7 @@ func run(only, bin string, alone bool) error {
 	}
 	w.Flush()
 	if failed > 0 {
-		return fmt.Errorf("%d bars missed", failed)
+		return fmt.Errorf("%d bars missed, or rows that could not be measured", failed)
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/cilium/ebpf"
@@ -267,7 +268,11 @@ func (s *terminal) stop() error {
 		}
 		select {
 		case <-s.read:
-			return s.cmd.Wait()
+			err := s.cmd.Wait()
+			if s.cmd.SysProcAttr != nil && s.cmd.ProcessState.Sys().(syscall.WaitStatus).Signaled() {
+				err = nil // as those that do not listen at all end
+			}
+			return err
 		case <-time.After(2 * time.Millisecond):
 		}
 	}

@@ -135,7 +135,7 @@ func Check(s *syntax.Script, opt Options) (*Tree, *diag.List) {
 		}
 	}
 	if !c.stopped {
-		c.leftovers()
+		c.leftovers(before.HasErrors())
 	}
 	for _, m := range c.order {
 		if t := m.value.typ(); m.used && (t == nil || t == typeBad) && !c.list.HasErrors() && !before.HasErrors() && !c.stopped {
@@ -192,9 +192,9 @@ func (c *checker) settle() {
 	}
 }
 
-// leftovers reports what can only be seen when all is known.
-func (c *checker) leftovers() {
-	c.checkOptions()
+// leftovers reports what can only be seen when all is known. A broken script has mistakes that were found before.
+func (c *checker) leftovers(broken bool) {
+	c.checkOptions(broken)
 	for _, m := range c.order {
 		c.checkKind(m)
 		c.checkUnwound(m)

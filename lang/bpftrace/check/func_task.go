@@ -141,7 +141,7 @@ func (c *checker) wantParameter(name, what string) {
 }
 
 // checkOptions reports named parameters that no getopt asks for, and tells --help what there are.
-func (c *checker) checkOptions() {
+func (c *checker) checkOptions(broken bool) {
 	help := "the script has no parameters of its own"
 	if len(c.parameters) > 0 {
 		help = "the script's parameters are"
@@ -159,7 +159,7 @@ func (c *checker) checkOptions() {
 		case name == "help":
 			c.list.Errorf(diag.Span{}, "not run, because of --help").Hint = help
 			return
-		case c.list.HasErrors(): // what is wrong with the script may have hidden its parameters
+		case broken || c.list.HasErrors(): // what is wrong with the script may have hidden its parameters
 		default:
 			c.list.Errorf(diag.Span{}, "the script has no parameter --%s", name).Hint = help
 		}
