@@ -139,9 +139,10 @@ func checkUaddr(c *checker, k *call) Expr {
 	if c.UserSymbol == nil || c.block.missing {
 		return &Const{Node{k.at, pointerTo(typeU64, true)}, 0}
 	}
-	addr, size, ok := c.UserSymbol(c.block.points[0].Binary, name)
+	at := c.block.points[0]
+	addr, size, from, ok := c.UserSymbol(at.Binary, name, at.FileOffset)
 	if !ok {
-		c.list.Errorf(k.args[0].Pos(), "%s has no symbol %q", c.block.points[0].Binary, name)
+		c.list.Errorf(k.args[0].Pos(), "%s has no symbol %q", at.Binary, name)
 		return bad(k.at)
 	}
 	elem := typeU64
@@ -149,7 +150,21 @@ func checkUaddr(c *checker, k *call) Expr {
 	case 1, 2, 4:
 		elem = intType(int(size), false)
 	}
-	return &Const{Node{k.at, pointerTo(elem, true)}, int64(addr)}
+	t := pointerTo(elem, true)
+	if from == 0 {
+		return &Const{Node{k.at, t}, int64(addr)}
+	}
+	if len(c.block.points) != 1 || at.Kind != probe.Uprobe {
+		c.list.Errorf(k.at, "uaddr() works in a uprobe on a single place only: %s is loaded at another address in each process", at.Binary)
+		return bad(k.at)
+	}
+	// Where the program is tells where the file was loaded.
+	register := "ip"
+	if c.Target.Arch == "arm64" {
+		register = "pc"
+	}
+	here := &Call{Node: Node{k.at, typeUser64}, Fn: "reg", Args: []Expr{&Str{Node{k.at, stringType(len(register) + 1)}, register}}}
+	return &Convert{Node{k.at, t}, &Binary{Node{k.at, typeU64}, "+", here, &Const{Node{k.at, typeU64}, int64(addr - from)}}}
 }
 
 func checkReg(c *checker, k *call) Expr {
