@@ -16,21 +16,12 @@ func (b *block) inUser() bool {
 	return false
 }
 
-// userAddress reports whether x, taken for an address, is one of user memory. In the probes of user programs, a number of unknown origin
-// is, unless kptr() says otherwise; in tracepoints of system calls, it must come from an argument.
+// userAddress reports whether x, taken for an address, is one of user memory. A number of unknown origin is in the probes of user
+// programs, unless kptr() says otherwise.
 func (c *checker) userAddress(x Expr) bool {
 	t := x.Type()
 	if t.User || t.Kind == schema.Pointer || t.Kind == schema.KSym || c.block == nil || !c.block.inUser() {
 		return t.User
-	}
-	if c.block.kind == probe.Tracepoint {
-		switch x := x.(type) {
-		case *Convert:
-			return x.X.Type().Kind == schema.Int && c.userAddress(x.X)
-		case *Binary:
-			return c.userAddress(x.X) || c.userAddress(x.Y)
-		}
-		return false
 	}
 	switch x := x.(type) {
 	case *Const:
