@@ -36,6 +36,9 @@ type Options struct {
 	VerifierLog func(program, log string)
 	// Loading, if not nil, is called when all is ready but the programs, which the kernel's verifier is now given.
 	Loading func()
+	// Main, if not nil, runs a function on the process's first thread: programs that are run by hand are to see its id, not that of any
+	// thread.
+	Main func(func())
 	// TrackProcesses, if not nil, receives the life of processes and their executable mappings from before the programs
 	// are attached, so that addresses of processes that have exited can be named.
 	TrackProcesses ProcessSink

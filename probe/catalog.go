@@ -224,6 +224,9 @@ func (c *Catalog) slowSignature(p Point) (*btf.FuncProto, error) {
 	return proto, nil
 }
 
+// ownEvents is the category of ftrace's own records, which are described as events are, but cannot be attached to.
+const ownEvents = "ftrace"
+
 // tracepoints calls f with every tracepoint whose category and event match the globs.
 func (c *Catalog) tracepoints(category, event string, f func(category, event string) bool) error {
 	t := c.tracefs()
@@ -236,7 +239,7 @@ func (c *Catalog) tracepoints(category, event string, f func(category, event str
 		categories = all
 	}
 	for _, cat := range categories {
-		if !Glob(category, cat) {
+		if cat == ownEvents || !Glob(category, cat) {
 			continue
 		}
 		if !HasWildcard(event) {
@@ -265,7 +268,7 @@ func (c *Catalog) tracepoints(category, event string, f func(category, event str
 }
 
 func (c *Catalog) hasTracepoint(category, event string) bool {
-	if strings.ContainsAny(category+event, "/\x00") {
+	if category == ownEvents || strings.ContainsAny(category+event, "/\x00") {
 		return false
 	}
 	_, err := c.tracefs().Read("events/" + category + "/" + event + "/id")
@@ -363,7 +366,7 @@ func (c *Catalog) nearestTracepoint(category, event string) string {
 		return ""
 	}
 	for _, cat := range categories {
-		if cat != category {
+		if cat != category || cat == ownEvents {
 			continue
 		}
 		events, _ := t.List("events/" + cat)

@@ -24,6 +24,7 @@ func fakeTracefs(t *testing.T) *Tracefs {
 		"events/syscalls/sys_enter_openat/id":  "600\n",
 		"events/syscalls/sys_enter_openat2/id": "602\n",
 		"events/syscalls/sys_exit_openat/id":   "601\n",
+		"events/ftrace/sched_switch/id":        "1\n",
 		"events/enable":                        "0\n",
 		"available_filter_functions":           "vfs_read\nvfs_readv\nvfs_write\next4_sync_file [ext4]\nvfs_read\n",
 	} {

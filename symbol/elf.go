@@ -385,6 +385,12 @@ func (e *ELF) OffsetIn(f Function, behind uint64) (uint64, error) {
 	return e.Offset(f.Addr + behind)
 }
 
+// Moves reports whether the file is loaded at another address in each process.
+func (e *ELF) Moves() bool { return e.object.im.kind == elf.ET_DYN }
+
+// Addr is the address of a place in the file as the file gives it.
+func (e *ELF) Addr(offset uint64) (addr uint64, ok bool) { return e.object.im.vaddr(offset) }
+
 // Symbol names a place in the file, given by its offset.
 func (e *ELF) Symbol(offset uint64) Symbol {
 	s := Symbol{Addr: offset, Module: path.Clean(e.path)}

@@ -53,6 +53,8 @@ type Options struct {
 	Symbols Symbols
 	// Notify gets the line __BPFTRACE_NOTIFY_PROBES_ATTACHED once all probes are attached; nil: nobody waits for it.
 	Notify io.Writer
+	// Main, if not nil, has functions that the goroutine that called Run is to call meanwhile; see host.Options.
+	Main <-chan func()
 	// Signals ends the run: the first one in order, the second at once. nil: SIGINT, SIGTERM and SIGHUP of this process.
 	Signals <-chan os.Signal
 	// Warn is told of probes that could not be attached while others could; nil: they are printed as warnings.
@@ -110,6 +112,8 @@ func Run(ctx context.Context, session host.Session, unit *lower.Unit, opt Option
 		select {
 		case res := <-done:
 			return res.exit, res.err
+		case f := <-opt.Main:
+			f()
 		case s := <-signals:
 			switch {
 			case s == syscall.SIGPIPE:

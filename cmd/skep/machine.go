@@ -35,27 +35,30 @@ func cgroupID(path string) (uint64, error) {
 	return id, nil
 }
 
-// userSymbol finds a function or variable of a file.
-func userSymbol(binary, name string) (addr, size uint64, ok bool) {
+// userSymbol finds a function or variable of a file, and the address of a place in it if the file is loaded somewhere else each time.
+func userSymbol(binary, name string, place uint64) (addr, size, from uint64, ok bool) {
 	path, err := symbol.FindExecutable(binary)
 	if err != nil {
 		if path, err = symbol.FindLibrary(binary); err != nil {
-			return 0, 0, false
+			return 0, 0, 0, false
 		}
 	}
 	if _, err := os.Stat(path); err != nil {
-		return 0, 0, false
+		return 0, 0, 0, false
 	}
 	file, err := symbol.OpenELF(path)
 	if err != nil {
-		return 0, 0, false
+		return 0, 0, 0, false
 	}
 	defer file.Close()
 	f, err := file.Lookup(name)
 	if err != nil {
 		if f, err = file.LookupVariable(name); err != nil {
-			return 0, 0, false
+			return 0, 0, 0, false
 		}
 	}
-	return f.Addr, f.Size, true
+	if file.Moves() {
+		from, _ = file.Addr(place)
+	}
+	return f.Addr, f.Size, from, true
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 
@@ -61,6 +62,7 @@ func main() {
 	if kernel.ReaperMain() {
 		return
 	}
+	runtime.LockOSThread() // for mainThread
 	endOnQuit()
 	env := &environment{os.Stdin, &output{file: os.Stdout}, os.Stderr, filepath.Base(os.Args[0])}
 	code := run(env, os.Args[1:])
@@ -68,6 +70,20 @@ func main() {
 		code = fail(env, fmt.Errorf("writing the output: %w", env.stdout.err))
 	}
 	os.Exit(code)
+}
+
+// mainThread is a way to have functions called by the main goroutine, which main has bound to the process's first thread: what is sent on
+// the channel.
+func mainThread() (call func(func()), calls <-chan func()) {
+	c := make(chan func())
+	return func(f func()) {
+		done := make(chan struct{})
+		c <- func() {
+			f()
+			close(done)
+		}
+		<-done
+	}, c
 }
 
 // endOnQuit makes SIGQUIT end the program at once, as it ends others; Go's own answer is pages about its goroutines.

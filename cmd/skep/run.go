@@ -184,6 +184,7 @@ func (t *tracing) trace(unit *lower.Unit) (exit int, err error) {
 			fmt.Fprintf(t.stderr, "The verifier's log of %s:\n%s\n\n", program, log)
 		}
 	}
+	load.Main, opt.Main = mainThread()
 	if t.explainOnly {
 		return 0, t.explainHooks(unit, t.asked, load)
 	}

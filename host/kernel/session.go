@@ -167,7 +167,21 @@ func (s *session) Run(name string) error {
 	return s.testRun(p)
 }
 
-func (s *session) testRun(p *program) error {
+// onMain runs f on the first thread if the caller of the session gives it.
+func (s *session) onMain(f func()) {
+	if s.opt.Main != nil {
+		s.opt.Main(f)
+		return
+	}
+	f()
+}
+
+func (s *session) testRun(p *program) (err error) {
+	s.onMain(func() { err = s.testRunHere(p) })
+	return err
+}
+
+func (s *session) testRunHere(p *program) error {
 	attr := testRunAttr{fd: uint32(p.fd)}
 	if _, err := bpf(unix.BPF_PROG_TEST_RUN, &attr); err != nil {
 		if errors.Is(err, unix.Errno(524)) || errors.Is(err, unix.EOPNOTSUPP) {

@@ -21,12 +21,14 @@ func (s *session) TimeRuns(name string, n int) (time.Duration, error) {
 	}
 	defer unix.Close(fd)
 	before := p.ran()
-	for range n {
-		if err := s.testRun(p); err != nil {
-			return 0, err
+	s.onMain(func() {
+		for range n {
+			if err = s.testRunHere(p); err != nil {
+				return
+			}
 		}
-	}
-	return p.ran() - before, nil
+	})
+	return p.ran() - before, err
 }
 
 // ran is the time for which a program has run.

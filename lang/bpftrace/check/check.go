@@ -39,10 +39,12 @@ type Options struct {
 	ReadFile func(name string) (io.ReadCloser, error)
 
 	// What functions with constant arguments ask about the machine. nil means that it cannot be known.
-	KernelAddress func(symbol string) (uint64, bool)                       // kaddr
-	UserSymbol    func(binary, symbol string) (addr, size uint64, ok bool) // uaddr
-	CgroupID      func(path string) (uint64, error)                        // cgroupid
-	Usable        func(probe.Point) error                                  // has: why a point that exists cannot be attached; nil: all can
+	KernelAddress func(symbol string) (uint64, bool) // kaddr
+	// UserSymbol finds a symbol for uaddr: its address in the file, its size, and the address in the file of the probe's place, at this
+	// offset; 0 if the file is always loaded at the addresses that it gives.
+	UserSymbol func(binary, symbol string, place uint64) (addr, size, from uint64, ok bool)
+	CgroupID   func(path string) (uint64, error) // cgroupid
+	Usable     func(probe.Point) error           // has: why a point that exists cannot be attached; nil: all can
 }
 
 // Limits on hostile scripts.

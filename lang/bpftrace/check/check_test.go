@@ -83,7 +83,12 @@ func testOptions(text string) Options {
 			}
 			return 0, errors.New("no such directory")
 		},
-		UserSymbol: func(binary, name string) (uint64, uint64, bool) { return 0x4000, 4, name == "main.counter" },
+		UserSymbol: func(binary, name string, _ uint64) (uint64, uint64, uint64, bool) {
+			if name == "main.moved" {
+				return 0x5000, 8, 0x1000, true
+			}
+			return 0x4000, 4, 0, name == "main.counter"
+		},
 	}
 	for line := range strings.Lines(text) {
 		words, ok := strings.CutPrefix(strings.TrimSpace(line), "// ")

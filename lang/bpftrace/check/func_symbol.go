@@ -139,10 +139,14 @@ func checkUaddr(c *checker, k *call) Expr {
 	if c.UserSymbol == nil || c.block.missing {
 		return &Const{Node{k.at, pointerTo(typeU64, userSpace)}, 0}
 	}
-	addr, size, ok := c.UserSymbol(c.block.points[0].Binary, name)
+	at := c.block.points[0]
+	addr, size, from, ok := c.UserSymbol(at.Binary, name, at.FileOffset)
 	if !ok {
 		c.list.Errorf(k.args[0].Pos(), "%s has no symbol %q", c.block.points[0].Binary, name)
 		return bad(k.at)
+	}
+	if from != 0 {
+		return c.movedSymbol(k, at, addr-from, size)
 	}
 	elem := typeU64
 	switch size {
@@ -166,4 +170,24 @@ func checkReg(c *checker, k *call) Expr {
 		return c.notHere(k, "reg()", "kprobe, kretprobe, uprobe, uretprobe, profile and software")
 	}
 	return k.result(t, &Str{Node{k.args[0].Pos(), stringType(len(name) + 1)}, name})
+}
+
+// movedSymbol is the address of a symbol of a file that is loaded somewhere else in each process: at a distance from the probe, which
+// tells where that is.
+func (c *checker) movedSymbol(k *call, at probe.Point, distance, size uint64) Expr {
+	if len(c.block.points) != 1 || at.Kind != probe.Uprobe {
+		c.list.Errorf(k.at, "uaddr() works in a uprobe on a single place only: %s is loaded at another address in each process", at.Binary)
+		return bad(k.at)
+	}
+	register := "ip"
+	if c.Target.Arch == "arm64" {
+		register = "pc"
+	}
+	elem := typeU64
+	if size == 1 || size == 2 || size == 4 {
+		elem = intType(int(size), false)
+	}
+	t := &schema.Type{Kind: schema.Pointer, Size: 8, Elem: elem, User: true}
+	here := &Call{Node: Node{k.at, typeUser64}, Fn: "reg", Args: []Expr{&Str{Node{k.at, stringType(len(register) + 1)}, register}}}
+	return &Convert{Node{k.at, t}, &Binary{Node{k.at, typeU64}, "+", here, &Const{Node{k.at, typeU64}, int64(distance)}}}
 }

@@ -5,6 +5,7 @@ import (
 
 	"skep/ir"
 	"skep/lang/bpftrace/check"
+	"skep/probe"
 	"skep/schema"
 )
 
@@ -235,6 +236,9 @@ func (f *fn) pointee(d *check.Deref) place {
 	if a, ok := x.(*check.AddrOf); ok {
 		return f.at(a.X)
 	}
+	if f.isPerfContext(d.T) {
+		return place{base: f.context(), words: true}
+	}
 	p := place{space: kernel, base: f.value(x)}
 	switch {
 	case x.Type().Either:
@@ -245,6 +249,19 @@ func (f *fn) pointee(d *check.Deref) place {
 		p.space, p.nullable = typed, true
 	}
 	return p
+}
+
+// isPerfContext reports whether t is what programs on perf events are called with. There is no such thing in memory: the verifier
+// replaces what reads it.
+func (f *fn) isPerfContext(t *schema.Type) bool {
+	if t.Kind != schema.Struct || t.Name != "bpf_perf_event_data" {
+		return false
+	}
+	switch f.points[0].Kind {
+	case probe.Profile, probe.Interval, probe.Software:
+		return true
+	}
+	return false
 }
 
 func (f *fn) member(x *check.Member) operand {

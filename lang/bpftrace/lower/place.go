@@ -47,6 +47,8 @@ type place struct {
 	padded bool
 	// nullable says of typed memory that the pointer may be NULL, as far as the verifier knows: what lies there is zero then.
 	nullable bool
+	// words says that the verifier allows to read words of 8 bytes only.
+	words bool
 	// size of the memory if it differs from that of the type of the value, 0 otherwise.
 	size int
 }
@@ -148,6 +150,14 @@ func (f *fn) load(p place, t *schema.Type) *ir.Value {
 func (f *fn) loadInt(p place, n int, signed bool) *ir.Value {
 	switch p.space {
 	case memory:
+		if p.words && n < 8 {
+			word := f.b.Load(p.base, p.off&^7, 8, false)
+			op := ir.OpZExt
+			if signed {
+				op = ir.OpSExt
+			}
+			return f.b.Ext(op, f.b.Binary(ir.OpShr, word, f.b.Const(8*(p.off&7))), 8*n)
+		}
 		return f.b.Load(p.base, p.off, n, signed)
 	case typed:
 		return f.unlessNull(p, ir.Scalar, func() *ir.Value { return f.b.Load(p.base, p.off, n, signed) })

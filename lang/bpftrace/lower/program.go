@@ -149,6 +149,16 @@ func (p *program) preemptible() bool {
 	return (p.attach.How == probe.UprobePerf || p.attach.How == probe.UprobeMulti) && p.target.Kernel >= 6<<16
 }
 
+// laterBegin reports whether the program is a begin block behind another one, which may have called exit().
+func (p *program) laterBegin() bool {
+	for _, q := range p.tree.Probes {
+		if len(q.Points) > 0 && q.Points[0].Kind == probe.Begin {
+			return p.points[0].Kind == probe.Begin && q != p.probe
+		}
+	}
+	return false
+}
+
 // build makes the entry function of the program.
 func (p *program) build() {
 	entry := p.module.NewFunc(p.spec.Name, ir.Pointer)
@@ -161,7 +171,7 @@ func (p *program) build() {
 			b.Atomic(ir.OpAtomicAdd, b.MapValue(MapDrops, 0), 0, 8, b.Const(1))
 		}}
 	}
-	if p.facts.hasExit && p.attach.How != probe.TestRun {
+	if p.facts.hasExit && (p.attach.How != probe.TestRun || p.laterBegin()) {
 		stop := f.b.Load(f.b.MapValue(MapState, StateStop), 0, 8, false)
 		f.branch(stop, f.done, nil, ir.LikelyElse)
 	}
