@@ -1,0 +1,42 @@
+package memory
+
+import "testing"
+
+func TestBlock(t *testing.T) {
+	b, err := New(100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Bytes()[99] = 7
+	if got := At(b.Base()+99, 1)[0]; got != 7 {
+		t.Errorf("the last byte is %d at its address, not 7", got)
+	}
+	if err := b.Free(); err != nil {
+		t.Error(err)
+	}
+	if err := b.Free(); err != nil {
+		t.Errorf("freed twice: %v", err)
+	}
+}
+
+func TestSpace(t *testing.T) {
+	var s Space
+	s.Add(Region{Base: 1000, Size: 10, Name: "a"})
+	s.Add(Region{Base: 1010, Size: 10, Name: "b"})
+	s.Add(Region{Base: 100, Size: 10, Name: "c"})
+	for _, c := range []struct {
+		addr, size uint64
+		want       string
+	}{
+		{1000, 10, "a"}, {1009, 1, "a"}, {1009, 2, ""}, {1010, 1, "b"}, {1020, 0, "b"}, {1020, 1, ""}, {999, 1, ""},
+		{109, 1, "c"}, {99, 1, ""}, {0, 1, ""}, {105, ^uint64(0), ""}, {^uint64(0), 2, ""},
+	} {
+		if r, ok := s.Find(c.addr, c.size); ok != (c.want != "") || ok && r.Name != c.want {
+			t.Errorf("%d bytes at %d are found in %q, not in %q", c.size, c.addr, r.Name, c.want)
+		}
+	}
+	s.Remove(1000)
+	if _, ok := s.Find(1000, 1); ok {
+		t.Error("a region that was removed is found")
+	}
+}
