@@ -10,6 +10,7 @@ import (
 // A Block is zeroed memory at an address that stays the same until it is freed. Programs see that address.
 type Block struct {
 	bytes []byte
+	low   bool
 }
 
 // New allocates a block of at least size bytes, page-aligned.
@@ -18,7 +19,7 @@ func New(size int) (*Block, error) {
 	if err != nil {
 		return nil, fmt.Errorf("allocating %d bytes for programs: %w", size, err)
 	}
-	return &Block{b[:size]}, nil
+	return &Block{bytes: b[:size]}, nil
 }
 
 // Bytes is the block as Go sees it. It must not be used after Free.
@@ -31,6 +32,12 @@ func (b *Block) Base() uint64 { return uint64(uintptr(unsafe.Pointer(unsafe.Slic
 func (b *Block) Free() error {
 	bytes := b.bytes
 	b.bytes = nil
+	if b.low {
+		if cap(bytes) == 0 {
+			return nil
+		}
+		return releaseLow(bytes)
+	}
 	return release(bytes)
 }
 

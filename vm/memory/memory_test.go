@@ -1,6 +1,9 @@
 package memory
 
-import "testing"
+import (
+	"runtime"
+	"testing"
+)
 
 func TestBlock(t *testing.T) {
 	b, err := New(100)
@@ -16,6 +19,44 @@ func TestBlock(t *testing.T) {
 	}
 	if err := b.Free(); err != nil {
 		t.Errorf("freed twice: %v", err)
+	}
+}
+
+func TestLow(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux lets programs choose addresses")
+	}
+	var blocks []*Block
+	for range 3 {
+		b, err := NewLow(5000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b.Base()+5000 > 1<<31 {
+			t.Errorf("the block is at %#x", b.Base())
+		}
+		At(b.Base()+4999, 1)[0] = 1
+		blocks = append(blocks, b)
+	}
+	for _, b := range blocks {
+		if err := b.Free(); err != nil {
+			t.Error(err)
+		}
+		if err := b.Free(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestParent(t *testing.T) {
+	var maps Space
+	maps.Add(Region{Base: 500, Size: 10, Name: "map"})
+	s := Space{Parent: &maps}
+	s.Add(Region{Base: 1000, Size: 10, Name: "stack"})
+	for addr, want := range map[uint64]bool{500: true, 1000: true, 510: true, 511: false, 999: false} {
+		if _, ok := s.Find(addr, 0); ok != want {
+			t.Errorf("%d is found: %v", addr, ok)
+		}
 	}
 }
 

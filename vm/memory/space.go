@@ -16,6 +16,9 @@ type Region struct {
 
 // A Space is the set of regions that a program may touch. Readers never wait; regions do not overlap.
 type Space struct {
+	// Parent has further regions, which several spaces share: those of maps. It is set before the space is used.
+	Parent *Space
+
 	mu      sync.Mutex
 	regions atomic.Pointer[[]Region] // by base
 }
@@ -54,15 +57,17 @@ func (s *Space) Find(addr, size uint64) (Region, bool) {
 	if !found {
 		at--
 	}
-	if at < 0 {
-		return Region{}, false
+	if at >= 0 {
+		r := all[at]
+		past := addr - r.Base
+		if past <= r.Size && size <= r.Size-past {
+			return r, true
+		}
 	}
-	r := all[at]
-	past := addr - r.Base
-	if past > r.Size || size > r.Size-past {
-		return Region{}, false
+	if s.Parent != nil {
+		return s.Parent.Find(addr, size)
 	}
-	return r, true
+	return Region{}, false
 }
 
 func (s *Space) all() []Region {
