@@ -49,7 +49,8 @@ func (s *Space) Remove(base uint64) {
 	}
 }
 
-// Removed counts the regions that were removed. Who remembers regions looks whether it has changed.
+// Removed counts the regions that were removed, those of whatever else the space shows included. Who remembers regions looks whether it
+// has changed.
 func (s *Space) Removed() uint64 { return s.removed.Load() }
 
 // Before returns the last region that begins at or before the address.
