@@ -81,3 +81,20 @@ func TestSpace(t *testing.T) {
 		t.Error("a region that was removed is found")
 	}
 }
+
+func TestSpaceBefore(t *testing.T) {
+	var s Space
+	s.Add(Region{Base: 1000, Size: 10, Name: "a"})
+	s.Add(Region{Base: 2000, Size: 10, Name: "b"})
+	for addr, want := range map[uint64]string{999: "", 1000: "a", 1999: "a", 2000: "b", ^uint64(0): "b"} {
+		if r, ok := s.Before(addr); ok != (want != "") || r.Name != want {
+			t.Errorf("before %d is %q, not %q", addr, r.Name, want)
+		}
+	}
+	before := s.Removed()
+	s.Remove(1000)
+	s.Remove(1000)
+	if got := s.Removed() - before; got != 1 {
+		t.Errorf("one region was removed, and %d were counted", got)
+	}
+}

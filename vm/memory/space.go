@@ -21,6 +21,7 @@ type Space struct {
 
 	mu      sync.Mutex
 	regions atomic.Pointer[[]Region] // by base
+	removed atomic.Uint64
 }
 
 // Add makes a region accessible. It panics if the region overlaps another one, which is a mistake of the machine's.
@@ -47,7 +48,25 @@ func (s *Space) Remove(base uint64) {
 	if at, found := search(old, base); found {
 		regions := slices.Delete(slices.Clone(old), at, at+1)
 		s.regions.Store(&regions)
+		s.removed.Add(1)
 	}
+}
+
+// Removed counts the regions that were removed, those of whatever else the space shows included. Who remembers regions looks whether it
+// has changed.
+func (s *Space) Removed() uint64 { return s.removed.Load() }
+
+// Before returns the last region that begins at or before the address.
+func (s *Space) Before(addr uint64) (Region, bool) {
+	all := s.all()
+	at, found := search(all, addr)
+	if found {
+		return all[at], true
+	}
+	if at == 0 {
+		return Region{}, false
+	}
+	return all[at-1], true
 }
 
 // Find returns the region that has all the bytes from addr on.
