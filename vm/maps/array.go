@@ -71,7 +71,7 @@ func (m *Array) Regions() []memory.Region {
 }
 
 func (m *Array) Close() error {
-	if m.block.Bytes() != nil {
+	if m.opts.Release != nil && m.fields.special() {
 		for i := range m.maxEntries {
 			m.release(m.at(0, uint32(i)))
 		}
@@ -172,7 +172,7 @@ func (m *Array) userUpdate(key, value []byte, flags uint64) error {
 		return EEXIST
 	}
 	for cpu := range m.opts.CPUs {
-		copy(m.value(cpu, i), value[cpu*int(m.stride):])
+		copy(bytesAt(m.at(cpu, i), int(m.stride)), value[cpu*int(m.stride):])
 	}
 	return nil
 }

@@ -141,6 +141,10 @@ func create(a *attr, opts Options) (Map, error) {
 var kinds = map[ebpf.MapType]func(*attr, Options) (Map, error){
 	ebpf.Array:       newArray,
 	ebpf.PerCPUArray: newArray,
+	ebpf.Hash:        newHash,
+	ebpf.PerCPUHash:  newHash,
+	ebpf.LRUHash:     newHash,
+	ebpf.LRUCPUHash:  newHash,
 }
 
 func (a *attr) base(opts Options) base {
