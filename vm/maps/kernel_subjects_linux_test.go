@@ -1,0 +1,60 @@
+package maps
+
+import (
+	"encoding/binary"
+	"math/rand/v2"
+
+	"github.com/cilium/ebpf"
+)
+
+// below gives u32 keys, most of them below n.
+func below(n uint32) func(*rand.Rand) []byte {
+	return func(r *rand.Rand) []byte {
+		i := r.Uint32N(n + 2)
+		if r.IntN(20) == 0 {
+			i = r.Uint32()
+		}
+		return binary.NativeEndian.AppendUint32(nil, i)
+	}
+}
+
+// few gives keys of some size out of a small number.
+func few(size, n int) func(*rand.Rand) []byte {
+	return func(r *rand.Rand) []byte {
+		key := make([]byte, size)
+		i := r.IntN(n)
+		key[0], key[size-1] = key[0]^byte(i), key[size-1]^byte(i*7)
+		return key
+	}
+}
+
+func subjects() []*subject {
+	all := []*subject{
+		{label: "array", attr: attr{kind: ebpf.Array, keySize: 4, valueSize: 12, maxEntries: 5}, key: below(5), ordered: true},
+		{label: "array of one", attr: attr{kind: ebpf.Array, keySize: 4, valueSize: 1, maxEntries: 1}, key: below(1), ordered: true},
+		{label: "array read-only", attr: attr{kind: ebpf.Array, keySize: 4, valueSize: 8, maxEntries: 3, flags: flagReadOnly}, key: below(3), ordered: true},
+		{label: "array write-only", attr: attr{kind: ebpf.Array, keySize: 4, valueSize: 8, maxEntries: 3, flags: flagWriteOnly}, key: below(3), ordered: true},
+		{label: "array read-only for programs", attr: attr{kind: ebpf.Array, keySize: 4, valueSize: 8, maxEntries: 3, flags: flagReadOnlyProgram}, key: below(3), ordered: true},
+		{label: "per-CPU array", attr: attr{kind: ebpf.PerCPUArray, keySize: 4, valueSize: 12, maxEntries: 5}, key: below(5), ordered: true},
+		{label: "hash", attr: attr{kind: ebpf.Hash, keySize: 8, valueSize: 12, maxEntries: 8}, key: few(8, 12)},
+		{label: "hash of small keys", attr: attr{kind: ebpf.Hash, keySize: 3, valueSize: 1, maxEntries: 5}, key: few(3, 9)},
+		{label: "hash of big keys", attr: attr{kind: ebpf.Hash, keySize: 45, valueSize: 100, maxEntries: 300}, key: few(45, 250)},
+		{label: "hash of one", attr: attr{kind: ebpf.Hash, keySize: 4, valueSize: 4, maxEntries: 1}, key: few(4, 3)},
+		{label: "hash not pre-allocated", attr: attr{kind: ebpf.Hash, keySize: 4, valueSize: 20, maxEntries: 7, flags: flagNoPrealloc}, key: few(4, 12)},
+		{label: "hash read-only", attr: attr{kind: ebpf.Hash, keySize: 4, valueSize: 8, maxEntries: 3, flags: flagReadOnly}, key: few(4, 4)},
+		{label: "hash write-only", attr: attr{kind: ebpf.Hash, keySize: 4, valueSize: 8, maxEntries: 3, flags: flagWriteOnly}, key: few(4, 4)},
+		{label: "hash with zero seed", attr: attr{kind: ebpf.Hash, keySize: 4, valueSize: 8, maxEntries: 3, flags: flagZeroSeed}, key: few(4, 4)},
+		{label: "per-CPU hash", attr: attr{kind: ebpf.PerCPUHash, keySize: 8, valueSize: 12, maxEntries: 8}, key: few(8, 12)},
+		{label: "per-CPU hash not pre-allocated", attr: attr{kind: ebpf.PerCPUHash, keySize: 8, valueSize: 8, maxEntries: 8, flags: flagNoPrealloc}, key: few(8, 12)},
+		// With fewer keys than entries nothing is evicted, by the kernel neither: its CPUs keep up to 128 free elements each.
+		{label: "LRU hash", attr: attr{kind: ebpf.LRUHash, keySize: 8, valueSize: 12, maxEntries: 2000}, key: few(8, 50)},
+		{label: "LRU per-CPU hash", attr: attr{kind: ebpf.LRUCPUHash, keySize: 8, valueSize: 12, maxEntries: 2000}, key: few(8, 50)},
+		{label: "LRU hash without common list", attr: attr{kind: ebpf.LRUHash, keySize: 8, valueSize: 12, maxEntries: 2000, flags: flagNoCommonLRU}, key: few(8, 50)},
+	}
+	for _, s := range all {
+		if !s.typed {
+			s.fields = noFields
+		}
+	}
+	return all
+}
