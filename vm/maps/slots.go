@@ -57,6 +57,9 @@ func (t *slots) prepare(b *base, s slotSizes) error {
 		for t.shift < 20 && (t.meta+t.value*uintptr(s.copies))<<(t.shift+1) <= chunkBytes {
 			t.shift++
 		}
+		for s.limit>>t.shift > 1<<20 {
+			t.shift++
+		}
 		chunk = 1 << t.shift
 	}
 	if s.limit > 1<<31 && !s.grows || tooBig(chunk, uint64(t.value)*uint64(s.copies)) {
