@@ -145,6 +145,10 @@ var kinds = map[ebpf.MapType]func(*attr, Options) (Map, error){
 	ebpf.PerCPUHash:  newHash,
 	ebpf.LRUHash:     newHash,
 	ebpf.LRUCPUHash:  newHash,
+	ebpf.LPMTrie:     newTrie,
+	ebpf.Queue:       newQueue,
+	ebpf.Stack:       newQueue,
+	ebpf.BloomFilter: newBloom,
 }
 
 func (a *attr) base(opts Options) base {

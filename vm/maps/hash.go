@@ -1,6 +1,7 @@
 package maps
 
 import (
+	"encoding/binary"
 	"sync"
 	"sync/atomic"
 	"unsafe"
@@ -17,7 +18,7 @@ import (
 // element in the chain, so a reader has the old value or the new one; the old element is the shard's spare for the next replacement.
 type Hash struct {
 	base
-	*slots
+	slots
 	seed   uint64
 	mask   uint32 // of buckets
 	shards []shard
@@ -25,7 +26,7 @@ type Hash struct {
 	copies int  // values of an element: 1, or one for each CPU
 	lru    *lru // nil for tables that refuse what does not fit
 	heads  *memory.Block
-	head0  unsafe.Pointer // u32s, what follows the head of each bucket: the first element's number + 1, or 0
+	head0  unsafe.Pointer // u64s, for each bucket the first element's hash, and below its number + 1, or 0 if there is none
 }
 
 // A shard is the buckets whose numbers are equal modulo the number of shards.
@@ -78,6 +79,9 @@ func newTable(a *attr, opts Options, stored int) (*Hash, error) {
 	if !ok || buckets > 1<<27 {
 		return nil, E2BIG
 	}
+	if 3*m.maxEntries > 2*int(buckets) {
+		buckets *= 2 // chains are short, and most often the head says already whether the first is the one
+	}
 	m.mask = buckets - 1
 	m.shards = make([]shard, min(buckets, maxShards))
 	spares := len(m.shards)
@@ -87,24 +91,24 @@ func newTable(a *attr, opts Options, stored int) (*Hash, error) {
 	if isLRU {
 		m.lru = newLRU(m)
 	}
-	var err error
-	m.slots, err = newSlots(&m.base, slotSizes{
-		meta: slotHeaderSize + m.keySize, value: stored, cpus: m.copies,
+	err := m.prepare(&m.base, slotSizes{
+		meta: slotHeaderSize + m.keySize, value: stored, copies: m.copies,
 		limit: uint64(m.maxEntries + spares), grows: a.flags&flagNoPrealloc != 0,
 	})
 	if err != nil {
 		return nil, err
 	}
 	for i := range spares {
-		if m.shards[i].spare, err = m.take(m.copies); err != nil {
+		if m.shards[i].spare, err = m.take(); err != nil {
 			m.slots.close()
 			return nil, err
 		}
 	}
-	if m.heads, err = memory.New(int(buckets) * 4); err != nil {
+	if m.heads, err = memory.New(int(buckets) * 8); err != nil {
 		m.slots.close()
 		return nil, ENOMEM
 	}
+	hugePages(m.heads)
 	m.head0 = unsafe.Pointer(unsafe.SliceData(m.heads.Bytes()))
 	return m, nil
 }
@@ -124,7 +128,10 @@ func (m *Hash) Close() error {
 	return m.slots.close()
 }
 
-func (m *Hash) head(bucket uint32) *uint32 { return (*uint32)(unsafe.Add(m.head0, uintptr(bucket)*4)) }
+func (m *Hash) head(bucket uint32) *uint64 { return (*uint64)(unsafe.Add(m.head0, uintptr(bucket)*8)) }
+
+// first is the start of a bucket's chain.
+func (m *Hash) first(bucket uint32) uint32 { return uint32(atomic.LoadUint64(m.head(bucket))) }
 
 func (m *Hash) shard(hash uint32) *shard { return &m.shards[hash&m.mask&uint32(len(m.shards)-1)] }
 
@@ -134,10 +141,36 @@ func (m *Hash) value(i uint32, cpu int) []byte { return bytesAt(m.at(i, cpu), m.
 func (m *Hash) find(k []byte, hash uint32) (uint32, *slotHeader) {
 	bucket := hash & m.mask
 	for {
-		link := atomic.LoadUint32(m.head(bucket))
+		head := atomic.LoadUint64(m.head(bucket))
+		link := uint32(head)
+		if link != 0 && uint32(head>>32) != hash {
+			link = atomic.LoadUint32(&m.header(link - 1).next)
+		}
 		for link-1 < chainEnd-1 {
 			e := m.header(link - 1)
-			if atomic.LoadUint32(&e.hash) == hash && equal(k, key(e)) {
+			if atomic.LoadUint32(&e.hash) == hash && string(k) == unsafe.String((*byte)(key(e)), m.keySize) {
+				return link - 1, e
+			}
+			link = atomic.LoadUint32(&e.next)
+		}
+		if link == 0 || link == chainEnd|bucket {
+			return 0, nil
+		}
+	}
+}
+
+// findWord is find for the keys that most programs have.
+func findWord[K uint32 | uint64](m *Hash, k K, hash uint32) (uint32, *slotHeader) {
+	bucket := hash & m.mask
+	for {
+		head := atomic.LoadUint64(m.head(bucket))
+		link := uint32(head)
+		if link != 0 && uint32(head>>32) != hash {
+			link = atomic.LoadUint32(&m.header(link - 1).next)
+		}
+		for link-1 < chainEnd-1 {
+			e := m.header(link - 1)
+			if *(*K)(key(e)) == k {
 				return link - 1, e
 			}
 			link = atomic.LoadUint32(&e.next)
@@ -149,10 +182,20 @@ func (m *Hash) find(k []byte, hash uint32) (uint32, *slotHeader) {
 }
 
 func (m *Hash) Lookup(cpu int, key []byte) uint64 {
-	if len(key) != m.keySize {
+	var i uint32
+	var e *slotHeader
+	switch {
+	case len(key) != m.keySize:
 		return 0
+	case len(key) == 4:
+		k := binary.NativeEndian.Uint32(key)
+		i, e = findWord(m, k, hashWord(uint64(k), m.seed))
+	case len(key) == 8:
+		k := binary.NativeEndian.Uint64(key)
+		i, e = findWord(m, k, hashWord(k, m.seed))
+	default:
+		i, e = m.find(key, hash(key, m.seed))
 	}
-	i, e := m.find(key, hash(key, m.seed))
 	if e == nil {
 		return 0
 	}
@@ -226,7 +269,7 @@ func (m *Hash) update(cpu int, key, value []byte, flags uint64, all bool) error 
 // takeFor gives an element for a new key. Of an LRU table it may be one that others have, for which the shard's lock is opened.
 func (m *Hash) takeFor(cpu int, s *shard, h uint32) (uint32, error) {
 	if m.lru == nil {
-		return m.take(m.copies)
+		return m.take()
 	}
 	s.Unlock()
 	defer s.Lock()
@@ -266,30 +309,35 @@ func (m *Hash) write(i uint32, cpu int, value []byte, isNew, all bool) {
 func (m *Hash) link(i uint32, k []byte, h uint32) {
 	e := m.header(i)
 	bucket := h & m.mask
-	first := atomic.LoadUint32(m.head(bucket))
-	if first == 0 {
-		first = chainEnd | bucket
+	next := m.first(bucket)
+	if next == 0 {
+		next = chainEnd | bucket
 	}
 	copy(bytesAt(key(e), m.keySize), k)
 	atomic.StoreUint32(&e.hash, h)
-	atomic.StoreUint32(&e.next, first)
-	atomic.StoreUint32(m.head(bucket), i+1)
+	atomic.StoreUint32(&e.next, next)
+	atomic.StoreUint64(m.head(bucket), uint64(h)<<32|uint64(i+1))
 }
 
 // unlink takes an element out of its bucket, and says whether it was there. What follows stays reachable from it for readers.
 func (m *Hash) unlink(i, h uint32) bool {
-	at := m.head(h & m.mask)
-	for link := atomic.LoadUint32(at); link-1 < chainEnd-1; link = atomic.LoadUint32(at) {
+	head := m.head(h & m.mask)
+	link := uint32(*head)
+	if link == i+1 {
+		next := atomic.LoadUint32(&m.header(i).next)
+		if next&chainEnd != 0 {
+			atomic.StoreUint64(head, 0)
+		} else {
+			atomic.StoreUint64(head, uint64(m.header(next-1).hash)<<32|uint64(next))
+		}
+		return true
+	}
+	for link-1 < chainEnd-1 {
 		e := m.header(link - 1)
-		if link-1 == i {
-			next := atomic.LoadUint32(&e.next)
-			if at == m.head(h&m.mask) && next&chainEnd != 0 {
-				next = 0
-			}
-			atomic.StoreUint32(at, next)
+		if link = atomic.LoadUint32(&e.next); link == i+1 {
+			atomic.StoreUint32(&e.next, atomic.LoadUint32(&m.header(i).next))
 			return true
 		}
-		at = &e.next
 	}
 	return false
 }

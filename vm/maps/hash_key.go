@@ -4,33 +4,42 @@ import (
 	"encoding/binary"
 	"math/bits"
 	"math/rand/v2"
-	"unsafe"
+)
+
+const (
+	hashMul1 = 0x9e3779b97f4a7c15
+	hashMul2 = 0xd6e8feb86659fd93
 )
 
 // hash spreads keys over buckets. The seed keeps others from choosing keys that collide.
 func hash(key []byte, seed uint64) uint32 {
-	const m1, m2 = 0x9e3779b97f4a7c15, 0xd6e8feb86659fd93
 	switch len(key) {
 	case 4:
-		return fold(uint64(binary.NativeEndian.Uint32(key))^seed, m1)
+		return hashWord(uint64(binary.NativeEndian.Uint32(key)), seed)
 	case 8:
-		return fold(binary.NativeEndian.Uint64(key)^seed, m1)
+		return hashWord(binary.NativeEndian.Uint64(key), seed)
 	}
-	h := seed ^ uint64(len(key))*m2
-	for len(key) > 8 {
-		hi, lo := bits.Mul64(binary.NativeEndian.Uint64(key)^h, m1^seed>>1)
-		h = hi ^ lo + m2
-		key = key[8:]
+	h := seed ^ uint64(len(key))*hashMul2
+	for len(key) > 16 {
+		hi, lo := bits.Mul64(binary.NativeEndian.Uint64(key)^h, binary.NativeEndian.Uint64(key[8:])^seed^hashMul1)
+		h = hi ^ lo + hashMul2
+		key = key[16:]
 	}
-	var last uint64
-	for i, c := range key {
-		last |= uint64(c) << (8 * i)
+	var a, b uint64
+	switch {
+	case len(key) >= 8:
+		a, b = binary.NativeEndian.Uint64(key), binary.NativeEndian.Uint64(key[len(key)-8:])
+	case len(key) >= 4:
+		a, b = uint64(binary.NativeEndian.Uint32(key)), uint64(binary.NativeEndian.Uint32(key[len(key)-4:]))
+	default:
+		a, b = uint64(key[0])|uint64(key[len(key)/2])<<8, uint64(key[len(key)-1])
 	}
-	return fold(last^h, m1)
+	hi, lo := bits.Mul64(a^h, b^seed^hashMul1)
+	return hashWord(hi^lo, h)
 }
 
-func fold(a, b uint64) uint32 {
-	hi, lo := bits.Mul64(a, b)
+func hashWord(k, seed uint64) uint32 {
+	hi, lo := bits.Mul64(k^seed, hashMul1)
 	x := hi ^ lo
 	return uint32(x ^ x>>32)
 }
@@ -40,15 +49,4 @@ func newSeed(flags uint32) uint64 {
 		return 0
 	}
 	return rand.Uint64()
-}
-
-// equal compares a key with the one of an element, which may change meanwhile.
-func equal(key []byte, other unsafe.Pointer) bool {
-	switch len(key) {
-	case 4:
-		return binary.NativeEndian.Uint32(key) == *(*uint32)(other)
-	case 8:
-		return binary.NativeEndian.Uint64(key) == *(*uint64)(other)
-	}
-	return string(key) == unsafe.String((*byte)(other), len(key))
 }

@@ -41,7 +41,7 @@ func (l *lru) take(cpu int) (uint32, error) {
 	defer list.mu.Unlock()
 	for try := 0; ; try++ {
 		if list.count.Load() < list.limit {
-			i, err := l.m.take(l.m.copies)
+			i, err := l.m.take()
 			if err != nil {
 				return 0, ENOMEM
 			}

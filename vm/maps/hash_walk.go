@@ -8,7 +8,7 @@ func (m *Hash) ForEach(cpu int, f func(key []byte, value uint64) bool) (int, err
 	}
 	n := 0
 	for bucket := range m.mask + 1 {
-		link := atomic.LoadUint32(m.head(bucket))
+		link := m.first(bucket)
 		for link-1 < chainEnd-1 {
 			i := link - 1
 			e := m.header(i)
@@ -86,22 +86,22 @@ func (m *Hash) nextKey(k, next []byte) error {
 		s.Unlock()
 	}
 	for ; bucket <= m.mask; bucket++ {
-		if m.first(bucket, next) {
+		if m.firstKey(bucket, next) {
 			return nil
 		}
 	}
 	return ENOENT
 }
 
-// first gives the key of a bucket's first element.
-func (m *Hash) first(bucket uint32, next []byte) bool {
-	if atomic.LoadUint32(m.head(bucket)) == 0 {
+// firstKey gives the key of a bucket's first element.
+func (m *Hash) firstKey(bucket uint32, next []byte) bool {
+	if m.first(bucket) == 0 {
 		return false
 	}
 	s := m.shard(bucket)
 	s.Lock()
 	defer s.Unlock()
-	link := atomic.LoadUint32(m.head(bucket))
+	link := m.first(bucket)
 	if link == 0 {
 		return false
 	}
@@ -114,13 +114,13 @@ func (m *Hash) each(f func(key, value []byte) bool) error {
 	valueSize := m.userValueSize()
 	var keys, values []byte
 	for bucket := range m.mask + 1 {
-		if atomic.LoadUint32(m.head(bucket)) == 0 {
+		if m.first(bucket) == 0 {
 			continue
 		}
 		keys, values = keys[:0], values[:0]
 		s := m.shard(bucket)
 		s.Lock()
-		for link := atomic.LoadUint32(m.head(bucket)); link-1 < chainEnd-1; {
+		for link := m.first(bucket); link-1 < chainEnd-1; {
 			e := m.header(link - 1)
 			keys = append(keys, bytesAt(key(e), m.keySize)...)
 			values = append(values, make([]byte, valueSize)...)

@@ -28,6 +28,21 @@ func few(size, n int) func(*rand.Rand) []byte {
 	}
 }
 
+// prefixes gives keys of LPM tries, close enough to each other to share prefixes.
+func prefixes(size int, longest uint32) func(*rand.Rand) []byte {
+	return func(r *rand.Rand) []byte {
+		length := r.Uint32N(longest + 2)
+		if r.IntN(30) == 0 {
+			length = r.Uint32()
+		}
+		key := binary.NativeEndian.AppendUint32(nil, length)
+		for range size {
+			key = append(key, []byte{0, 0x80, 0xc0, 0xff, 1, byte(r.Uint32())}[r.IntN(6)])
+		}
+		return key
+	}
+}
+
 func subjects() []*subject {
 	all := []*subject{
 		{label: "array", attr: attr{kind: ebpf.Array, keySize: 4, valueSize: 12, maxEntries: 5}, key: below(5), ordered: true},
@@ -49,6 +64,13 @@ func subjects() []*subject {
 		// With fewer keys than entries nothing is evicted, by the kernel neither: its CPUs keep up to 128 free elements each.
 		{label: "LRU hash", attr: attr{kind: ebpf.LRUHash, keySize: 8, valueSize: 12, maxEntries: 2000}, key: few(8, 50)},
 		{label: "LRU per-CPU hash", attr: attr{kind: ebpf.LRUCPUHash, keySize: 8, valueSize: 12, maxEntries: 2000}, key: few(8, 50)},
+		{label: "LPM trie", attr: attr{kind: ebpf.LPMTrie, keySize: 8, valueSize: 9, maxEntries: 20, flags: flagNoPrealloc}, key: prefixes(4, 32), ordered: true},
+		{label: "LPM trie of short keys", attr: attr{kind: ebpf.LPMTrie, keySize: 5, valueSize: 1, maxEntries: 60, flags: flagNoPrealloc}, key: prefixes(1, 6), ordered: true},
+		{label: "LPM trie of long keys", attr: attr{kind: ebpf.LPMTrie, keySize: 20, valueSize: 8, maxEntries: 100, flags: flagNoPrealloc}, key: prefixes(16, 128), ordered: true},
+		{label: "LPM trie of one", attr: attr{kind: ebpf.LPMTrie, keySize: 6, valueSize: 8, maxEntries: 1, flags: flagNoPrealloc}, key: prefixes(2, 16), ordered: true},
+		{label: "queue", attr: attr{kind: ebpf.Queue, valueSize: 5, maxEntries: 7}},
+		{label: "queue of one", attr: attr{kind: ebpf.Queue, valueSize: 8, maxEntries: 1}},
+		{label: "stack", attr: attr{kind: ebpf.Stack, valueSize: 16, maxEntries: 7}},
 		{label: "LRU hash without common list", attr: attr{kind: ebpf.LRUHash, keySize: 8, valueSize: 12, maxEntries: 2000, flags: flagNoCommonLRU}, key: few(8, 50)},
 	}
 	for _, s := range all {

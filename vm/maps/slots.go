@@ -15,8 +15,10 @@ type slots struct {
 	meta, value, cpu uintptr // bytes from element to element, and from CPU to CPU
 	shift            uint8   // an element's chunk is its number >> shift
 	limit            uint32
+	copies           int
 
 	metas, values []unsafe.Pointer // by chunk; set once each
+	meta0, value0 unsafe.Pointer   // those of the only chunk, or nil
 
 	free  atomic.Uint64 // the last one given back: its number + 1 below, a count against mistaking above
 	fresh atomic.Uint32 // all from here on have never been used
@@ -39,50 +41,52 @@ const slotHeaderSize = 16
 
 type slotSizes struct {
 	meta, value int // bytes; meta includes the header
-	cpus        int // copies of value
+	copies      int // of value: one for each CPU, or 1
 	limit       uint64
 	grows       bool
 }
 
-func newSlots(b *base, s slotSizes) (*slots, error) {
-	t := &slots{
-		meta: uintptr(roundUp8(s.meta)), value: uintptr(roundUp8(s.value)), shift: 31, limit: uint32(s.limit), grown: b.opts.Grow,
-		region: memory.Region{ReadOnly: b.flags&flagReadOnlyProgram != 0, Name: b.regionName()},
-	}
+func (t *slots) prepare(b *base, s slotSizes) error {
+	t.meta, t.value, t.shift = uintptr(roundUp8(s.meta)), uintptr(roundUp8(s.value)), 31
+	t.limit, t.copies, t.grown = uint32(s.limit), s.copies, b.opts.Grow
+	t.region = memory.Region{ReadOnly: b.flags&flagReadOnlyProgram != 0, Name: b.regionName()}
 	chunk := s.limit
 	if s.grows {
 		const chunkBytes = 1 << 20
 		t.shift = 0
-		for t.shift < 20 && (t.meta+t.value*uintptr(s.cpus))<<(t.shift+1) <= chunkBytes {
+		for t.shift < 20 && (t.meta+t.value*uintptr(s.copies))<<(t.shift+1) <= chunkBytes {
+			t.shift++
+		}
+		for s.limit>>t.shift > 1<<20 {
 			t.shift++
 		}
 		chunk = 1 << t.shift
 	}
-	if s.limit > 1<<31 && !s.grows || tooBig(chunk, uint64(t.value)*uint64(s.cpus)) {
-		return nil, ENOMEM
+	if s.limit > 1<<31 && !s.grows || tooBig(chunk, uint64(t.value)*uint64(s.copies)) {
+		return ENOMEM
 	}
-	if s.cpus > 1 {
+	if s.copies > 1 {
 		t.cpu = (uintptr(chunk)*t.value + pageSize - 1) &^ (pageSize - 1) // no two CPUs in one cache line
 	}
 	chunks := (s.limit + chunk - 1) / chunk
 	t.metas, t.values = make([]unsafe.Pointer, chunks), make([]unsafe.Pointer, chunks)
 	if s.grows {
-		return t, nil
+		return nil
 	}
-	if err := t.add(0, chunk, s.cpus); err != nil {
-		return nil, err
-	}
-	return t, nil
+	err := t.add(0, chunk)
+	t.meta0, t.value0 = t.metas[0], t.values[0]
+	return err
 }
 
-func (t *slots) add(chunk int, elements uint64, cpus int) error {
+func (t *slots) add(chunk int, elements uint64) error {
 	metas, err := memory.New(int(elements) * int(t.meta))
 	if err != nil {
 		return ENOMEM
 	}
+	hugePages(metas)
 	size := int(elements) * int(t.value)
-	if cpus > 1 {
-		size = int(t.cpu) * cpus
+	if t.copies > 1 {
+		size = int(t.cpu) * t.copies
 	}
 	values, err := memory.New(size)
 	if err != nil {
@@ -126,6 +130,9 @@ func (t *slots) close() error {
 
 // header is the map's own part of an element that has been taken at some time.
 func (t *slots) header(i uint32) *slotHeader {
+	if t.meta0 != nil {
+		return (*slotHeader)(unsafe.Add(t.meta0, uintptr(i)*t.meta))
+	}
 	return (*slotHeader)(unsafe.Add(atomic.LoadPointer(&t.metas[i>>(t.shift&31)]), uintptr(i&(1<<(t.shift&31)-1))*t.meta))
 }
 
@@ -134,11 +141,14 @@ func key(h *slotHeader) unsafe.Pointer { return unsafe.Add(unsafe.Pointer(h), sl
 
 // at is the value of an element for a CPU.
 func (t *slots) at(i uint32, cpu int) unsafe.Pointer {
+	if t.value0 != nil {
+		return unsafe.Add(t.value0, uintptr(i)*t.value+uintptr(cpu)*t.cpu)
+	}
 	return unsafe.Add(atomic.LoadPointer(&t.values[i>>(t.shift&31)]), uintptr(i&(1<<(t.shift&31)-1))*t.value+uintptr(cpu)*t.cpu)
 }
 
 // take gives an element that nobody uses; its memory is as it was left.
-func (t *slots) take(cpus int) (uint32, error) {
+func (t *slots) take() (uint32, error) {
 	for {
 		old := t.free.Load()
 		if uint32(old) == 0 {
@@ -157,7 +167,7 @@ func (t *slots) take(cpus int) (uint32, error) {
 			return 0, E2BIG
 		}
 		if chunk := i >> t.shift; atomic.LoadPointer(&t.metas[chunk]) == nil {
-			if err := t.grow(int(chunk), cpus); err != nil {
+			if err := t.grow(int(chunk)); err != nil {
 				return 0, err
 			}
 		}
@@ -167,13 +177,13 @@ func (t *slots) take(cpus int) (uint32, error) {
 	}
 }
 
-func (t *slots) grow(chunk, cpus int) error {
+func (t *slots) grow(chunk int) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.metas[chunk] != nil {
 		return nil
 	}
-	return t.add(chunk, 1<<t.shift, cpus)
+	return t.add(chunk, 1<<t.shift)
 }
 
 // give takes an element back.

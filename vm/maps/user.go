@@ -91,7 +91,7 @@ func (u User) Freeze() error {
 	case b.flags&flagReadOnly != 0:
 		return EPERM
 	case !b.frozen.CompareAndSwap(false, true):
-		return EBUSY
+		return EPERM
 	}
 	return nil
 }
