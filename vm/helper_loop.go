@@ -1,0 +1,48 @@
+package vm
+
+import (
+	"skep/vm/code"
+	"skep/vm/maps"
+)
+
+// maxLoops is BPF_MAX_LOOPS.
+const maxLoops = 8 << 20
+
+// loop calls a function with a number that counts and a pointer of the program's, until it returns 1.
+func loop(t *Thread, a *[5]uint64) uint64 {
+	rounds, callback, data, flags := a[0], a[1], a[2], a[3]
+	if flags != 0 {
+		return errno(maps.EINVAL)
+	}
+	if uint32(rounds) > maxLoops { // the argument is a u32
+		return errno(maps.E2BIG)
+	}
+	slot, _ := code.FuncSlot(callback)
+	for i := range uint64(uint32(rounds)) {
+		r0, err := t.engine.Call(slot, [5]uint64{i, data})
+		if err != nil {
+			return 0
+		}
+		if r0 != 0 {
+			return i + 1
+		}
+	}
+	return uint64(uint32(rounds))
+}
+
+// tailCall goes on in the program at the index of a program array. Without one, the program that called goes on.
+func tailCall(t *Thread, a *[5]uint64) uint64 {
+	m, index := t.machine.mapAt(a[1]), uint32(a[2])
+	p := t.machine.programAt(m, index)
+	if p == nil {
+		return errno(maps.ENOENT)
+	}
+	if p.trusted != t.program.trusted {
+		return t.fail("tail_call: program %s is trusted and the caller is not, or the other way round", p.Name)
+	}
+	if !t.engine.TailCall(p.image) {
+		return errno(maps.EPERM)
+	}
+	t.tail = p
+	return 0
+}

@@ -1,0 +1,132 @@
+package vm
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/btf"
+
+	"skep/vm/code"
+	"skep/vm/engine"
+	"skep/vm/interp"
+)
+
+// A Program is ready to run. It may run on several threads at once.
+type Program struct {
+	Name    string
+	Type    ebpf.ProgramType
+	Attach  ebpf.AttachType
+	Section string
+
+	id         uint32
+	machine    *Machine
+	collection *Collection
+	code       *code.Program
+	image      engine.Image
+	trusted    bool
+	sources    []source
+}
+
+// ID is the program's number, which stands for it in program arrays as a file descriptor does.
+func (p *Program) ID() uint32 { return p.id }
+
+// Code is the program as engines run it. It must not be changed.
+func (p *Program) Code() *code.Program { return p.code }
+
+// Calls are the names of the helpers and kernel functions that the program calls, sorted.
+func (p *Program) Calls() []string { return sortedCalls(p.code) }
+
+func (l *loader) loadProgram(name string, spec *ebpf.ProgramSpec) (*Program, error) {
+	insns := append(asm.Instructions(nil), spec.Instructions...)
+	if err := l.relocate(insns); err != nil {
+		return nil, err
+	}
+	linked, sources, err := l.link(name, insns)
+	if err != nil {
+		return nil, err
+	}
+	return l.newProgram(&Program{
+		Name: name, Type: spec.Type, Attach: spec.AttachType, Section: spec.SectionName, code: linked, sources: sources,
+	})
+}
+
+// newProgram prepares linked code for the engine.
+func (l *loader) newProgram(p *Program) (*Program, error) {
+	level := code.Strict
+	if l.options.Raw {
+		level = code.Raw
+	}
+	if err := p.code.Check(level); err != nil {
+		return nil, err
+	}
+	p.machine, p.collection, p.trusted = l.machine, l.collection, l.options.Trusted
+	helpers, err := l.helpers(p)
+	if err != nil {
+		return nil, err
+	}
+	if p.image, err = newImage(l.options.Engine, p.code, helpers); err != nil {
+		return nil, err
+	}
+	err = l.machine.objects.add(func(id uint32) (any, error) {
+		p.id = id
+		return p, nil
+	})
+	if err != nil {
+		return nil, errors.Join(err, p.image.Close())
+	}
+	return p, nil
+}
+
+func newImage(e Engine, p *code.Program, helpers []engine.Helper) (engine.Image, error) {
+	if e == JIT {
+		return nil, errors.New("there is no JIT for this computer")
+	}
+	return interp.New(p, helpers)
+}
+
+// relocate applies CO-RE relocations against the types of the machine's kernel.
+func (l *loader) relocate(insns asm.Instructions) error {
+	var relocations []*btf.CORERelocation
+	var at []int
+	for i := range insns {
+		if r := btf.CORERelocationMetadata(&insns[i]); r != nil {
+			relocations = append(relocations, r)
+			at = append(at, i)
+		}
+	}
+	if len(relocations) == 0 {
+		return nil
+	}
+	kernel := l.machine.options.KernelTypes
+	if kernel == nil {
+		return errors.New("its CO-RE relocations need the types of a kernel, and the machine has none")
+	}
+	types, err := btf.NewBuilder(nil, nil)
+	if err != nil {
+		return fmt.Errorf("numbering types: %w", err)
+	}
+	fixups, err := btf.CORERelocate(relocations, []*btf.Spec{kernel}, nativeOrder(), types.Add)
+	if err != nil {
+		return fmt.Errorf("relocating: %w", err)
+	}
+	for i, f := range fixups {
+		if err := f.Apply(&insns[at[i]]); err != nil {
+			return fmt.Errorf("relocating %v: %w", relocations[i], err)
+		}
+	}
+	return nil
+}
+
+// Line is the line of the program's text that the instruction comes from, or nothing.
+func (p *Program) Line(slot int) string {
+	text := ""
+	for _, s := range p.sources {
+		if s.slot > slot {
+			break
+		}
+		text = s.text
+	}
+	return text
+}
