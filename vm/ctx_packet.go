@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 
+	"github.com/cilium/ebpf"
+
 	"skep/vm/maps"
 	"skep/vm/memory"
 )
@@ -200,4 +202,23 @@ func (p *Packet) room(offset, size uint64) []byte {
 		return nil
 	}
 	return p.buffer.Bytes()[p.start:p.end][offset : offset+size]
+}
+
+// NewPacket makes a packet for programs of a type that sees packets.
+func (m *Machine) NewPacket(t ebpf.ProgramType, size int) (*Packet, error) {
+	switch t {
+	case ebpf.XDP:
+		return m.NewXDP(size)
+	case ebpf.SchedCLS, ebpf.SchedACT:
+		return m.NewSKB(size, true)
+	}
+	if !SeesPackets(t) {
+		return nil, fmt.Errorf("making a packet: programs of type %s do not see packets", t)
+	}
+	return m.NewSKB(size, false)
+}
+
+// SeesPackets reports whether programs of the type run on packets.
+func SeesPackets(t ebpf.ProgramType) bool {
+	return t == ebpf.XDP || ContextSize(t) == skbSize
 }

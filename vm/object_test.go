@@ -1,0 +1,82 @@
+package vm
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
+
+	"skep/internal/ktest"
+)
+
+var compiled = struct {
+	sync.Mutex
+	files map[string][]byte
+}{files: map[string][]byte{}}
+
+// compile makes an ELF object of testdata/c/name.c.
+func compile(t *testing.T, name string) []byte {
+	t.Helper()
+	if ktest.Emulated() {
+		t.Skip("there is no compiler in guests; what it makes runs on the live kernel")
+	}
+	clang, err := exec.LookPath("clang")
+	if err != nil {
+		t.Skip("clang is not installed (Debian: apt-get install clang)")
+	}
+	compiled.Lock()
+	defer compiled.Unlock()
+	if b := compiled.files[name]; b != nil {
+		return b
+	}
+	out := filepath.Join(t.TempDir(), "object.o")
+	cmd := exec.Command(clang, "-target", "bpf", "-mcpu=v3", "-O2", "-g", "-Wall", "-Werror", "-Wno-unused", "-c", "-o", out,
+		filepath.Join("testdata", "c", name+".c"))
+	if text, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("clang: %v\n%s", err, text)
+	}
+	b, err := os.ReadFile(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	compiled.files[name] = b
+	return b
+}
+
+// object is what testdata/c/name.c compiles to.
+func object(t *testing.T, name string) *ebpf.CollectionSpec {
+	t.Helper()
+	spec, err := ebpf.LoadCollectionSpecFromReader(bytes.NewReader(compile(t, name)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return spec
+}
+
+// types are those that testdata/c/name.c defines.
+func types(t *testing.T, name string) *btf.Spec {
+	t.Helper()
+	spec, err := btf.LoadSpecFromReader(bytes.NewReader(compile(t, name)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return spec
+}
+
+// variants are all ways to run a program.
+func variants() []variant {
+	return []variant{
+		{"interpreter", LoadOptions{Engine: Interpreter, Trusted: true}},
+		{"interpreter, checked", LoadOptions{Engine: Interpreter}},
+	}
+}
+
+type variant struct {
+	name    string
+	options LoadOptions
+}
