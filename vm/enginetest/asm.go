@@ -106,6 +106,14 @@ func Program(calls int, parts ...any) *code.Program {
 			panic("enginetest: part is neither an instruction nor a list of them")
 		}
 	}
-	p.Funcs = code.FindFuncs(p.Insns)
+	var called []int // through addresses
+	for at, in := range p.Insns {
+		if in.Op == code.LoadImm64 {
+			if slot, ok := code.FuncSlot(uint64(uint32(in.Imm)) | uint64(p.Insns[at+1].Imm)<<32); ok {
+				called = append(called, slot)
+			}
+		}
+	}
+	p.Funcs = code.FindFuncs(p.Insns, called...)
 	return p
 }

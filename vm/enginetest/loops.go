@@ -68,27 +68,32 @@ var Loops = []Loop{
 	return r;`,
 	},
 	{
-		Name: "mem", Insns: 7,
+		Name: "mem", Insns: 5, // in rounds of 1024 words, of which it does as many as are needed
 		Program: Program(0,
-			Mov(0, K(0)),
-			Mov(3, K(0)),
+			Mov(6, Reg(2)),
+			Alu(code.ADD, 6, K(LoopMemory)),
 			// 2:
-			Mov(4, Reg(3)),
-			Alu(code.AND, 4, K(LoopMemory-8)),
-			Alu(code.ADD, 4, Reg(2)),
-			Load(8, 5, 4, 0),
-			Alu(code.ADD, 5, Reg(3)),
-			Store(8, 4, 0, Reg(5)),
+			Mov(3, Reg(2)),
+			// 3:
+			Load(8, 5, 3, 0),
+			Alu(code.ADD, 5, Reg(1)),
+			Store(8, 3, 0, Reg(5)),
 			Alu(code.ADD, 3, K(8)),
-			Alu(code.ADD, 1, K(-1)),
-			If(code.JNE, 1, K(0), -9),
+			If(code.JNE, 3, Reg(6), -5),
+			Alu(code.SUB, 1, K(LoopMemory/8)),
+			If(code.JSGT, 1, K(0), -8),
+			Mov(0, K(0)),
 			Exit(),
 		),
-		C: `uint64_t i = 0;
+		C: `int64_t left = n;
+	uint64_t *end = mem + 1024;
 	do {
-		*(uint64_t *)((char *)mem + (i & 8184)) += i;
-		i += 8;
-	} while (--n);
+		uint64_t *p = mem;
+		do
+			*p += left;
+		while (++p != end);
+		left -= 1024;
+	} while (left > 0);
 	return 0;`,
 	},
 	{

@@ -416,6 +416,9 @@ func (s *state) loop(pc int) int {
 				return pc
 			}
 			store64(a, in.imm)
+		case opLoadImm:
+			*d = in.imm
+			pc++ // over the second half
 		default:
 			return pc
 		}

@@ -133,9 +133,9 @@ const (
 	opStoreHK
 	opStoreWK
 	opStoreDWK
+	opLoadImm
 	opAtomic // from here on run has to do it
 	opMayGoto
-	opLoadImm
 	opLoadPacket // LD_ABS and LD_IND, by the size in dst
 	opCallHelper
 	opCallFunc
