@@ -1,6 +1,7 @@
 package vm
 
 import (
+	"bytes"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -33,17 +34,18 @@ func TestObjects(t *testing.T) {
 	six := append(make([]byte, 12), append([]byte{0x86, 0xdd, 0x60}, make([]byte, 60)...)...)
 	all := [][]byte{udp, blocked, tcp, six, udp, udp[:30], udp[:14]}
 	one := [][]byte{udp}
+	whole := all[:5] // the kernel makes no skb of an IP packet without all of its header
 	for _, s := range []scene{
 		{object: "xdp", program: "count", frames: all},
 		{object: "xdp", program: "encapsulate", frames: all},
 		{object: "xdp", program: "cut", frames: all},
 		{object: "xdp", program: "limits", frames: one},
-		{object: "tc", program: "rewrite", frames: all},
+		{object: "tc", program: "rewrite", frames: whole},
 		{object: "tc", program: "vlan", frames: [][]byte{udp, tcp}},
 		{object: "tc", program: "room", frames: [][]byte{udp, tcp}},
 		{object: "tc", program: "change", frames: [][]byte{udp, tcp}},
-		{object: "tc", program: "filter", frames: all},
-		{object: "data", program: "globals", frames: all},
+		{object: "tc", program: "filter", frames: whole},
+		{object: "data", program: "globals", frames: whole},
 		{object: "tail", program: "first", frames: one},
 		{object: "tail", program: "second", frames: one},
 		{object: "tail", program: "endless", frames: one},
@@ -118,7 +120,7 @@ func (s *scene) machine(t *testing.T, spec *ebpf.CollectionSpec, v variant) stri
 			}
 			t.Fatal(err)
 		}
-		fmt.Fprintf(&b, "frame %d: returned %d, %s\n", i, uint32(r0), hex.EncodeToString(ctx.Frame()))
+		fmt.Fprintf(&b, "frame %d: returned %d, %s\n", i, uint32(r0), hex.EncodeToString(output(p.Type, ctx)))
 	}
 	for _, name := range s.maps(spec) {
 		u := maps.User{Map: c.Maps[name]}
@@ -133,6 +135,17 @@ func (s *scene) machine(t *testing.T, spec *ebpf.CollectionSpec, v variant) stri
 		show(&b, entries)
 	}
 	return b.String()
+}
+
+// output is what the kernel gives back: of XDP with the metadata, of those who see no link-layer header with zeros in its place.
+func output(t ebpf.ProgramType, p *Packet) []byte {
+	switch t {
+	case ebpf.XDP:
+		return append(bytes.Clone(p.Meta()), p.Data()...)
+	case ebpf.SchedCLS:
+		return p.Data()
+	}
+	return append(make([]byte, ethHeader), p.Data()...)
 }
 
 // kernel runs the scene on the kernel.

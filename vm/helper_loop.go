@@ -15,7 +15,8 @@ func loop(t *Thread, a *[5]uint64) uint64 {
 		return errno(maps.EINVAL)
 	}
 	if uint32(rounds) > maxLoops { // the argument is a u32
-		return errno(maps.E2BIG)
+		// The kernel builds such loops into the program, with an error number of 32 bits.
+		return uint64(uint32(errno(maps.E2BIG)))
 	}
 	slot, _ := code.FuncSlot(callback)
 	for i := range uint64(uint32(rounds)) {

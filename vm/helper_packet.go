@@ -17,7 +17,7 @@ func (t *Thread) skb(name string) *Packet {
 }
 
 func skbLoadBytes(t *Thread, a *[5]uint64) uint64 {
-	return t.copyPacket(a[1], a[2], a[3], false, maps.EFAULT)
+	return t.copyPacket(a[1], a[2], a[3], false)
 }
 
 // skbStoreBytes has flags for checksums and the hash; the hash is that of the fields.
@@ -26,7 +26,7 @@ func skbStoreBytes(t *Thread, a *[5]uint64) uint64 {
 	if a[4]&^(recompute|invalidate) != 0 {
 		return errno(maps.EINVAL)
 	}
-	r := t.copyPacket(a[1], a[2], a[3], true, maps.EFAULT)
+	r := t.copyPacket(a[1], a[2], a[3], true)
 	if r == 0 && a[4]&invalidate != 0 {
 		t.packet().put(skbHash, 0)
 	}

@@ -70,15 +70,15 @@ func xdpBuffLen(t *Thread, _ *[5]uint64) uint64 {
 }
 
 func xdpLoadBytes(t *Thread, a *[5]uint64) uint64 {
-	return t.copyPacket(a[1], a[2], a[3], false, maps.EINVAL)
+	return t.copyPacket(a[1], a[2], a[3], false)
 }
 
 func xdpStoreBytes(t *Thread, a *[5]uint64) uint64 {
-	return t.copyPacket(a[1], a[2], a[3], true, maps.EINVAL)
+	return t.copyPacket(a[1], a[2], a[3], true)
 }
 
 // copyPacket copies between the packet and the program's memory.
-func (t *Thread) copyPacket(offset, addr, size uint64, store bool, outside maps.Errno) uint64 {
+func (t *Thread) copyPacket(offset, addr, size uint64, store bool) uint64 {
 	p := t.packet()
 	if p == nil {
 		return t.fail("the context is not a packet")
@@ -87,11 +87,11 @@ func (t *Thread) copyPacket(offset, addr, size uint64, store bool, outside maps.
 	mine := memory.At(addr, int(size))
 	part := p.room(offset, size)
 	switch {
-	case part == nil && !store && outside == maps.EFAULT:
-		clear(mine)
-		return errno(outside)
 	case part == nil:
-		return errno(outside)
+		if !store && p.skb {
+			clear(mine)
+		}
+		return errno(maps.EFAULT)
 	case store:
 		copy(part, mine)
 	default:

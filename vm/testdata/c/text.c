@@ -6,7 +6,6 @@ s64 results[32];
 static const char hello[] = "hello";
 static const char format1[] = "%d %u %x %lld|%5d|%-5d|%05d|%s|%c%%";
 static const char format2[] = "%pI4 %pi4 %016llx %X";
-static const char format3[] = "%z";
 static const char format4[] = "%lx %i %10s| %+d";
 
 SEC("socket") int texts(struct __sk_buff *skb)
@@ -37,10 +36,8 @@ SEC("socket") int texts(struct __sk_buff *skb)
 	u32 addr = 0x0102a8c0;
 	u64 more[4] = { (u64)&addr, (u64)&addr, 0xabcdef, 0xabcdef };
 	results[17] = snprintf(out[1], 64, format2, more, sizeof(more));
-	results[18] = snprintf(out[2], 64, format3, more, 8);
 	results[19] = snprintf(out[2], 10, format1, args, sizeof(args));
 	u64 last[4] = { -1, -1, (u64)hello, 3 };
 	results[20] = snprintf(out[3], 64, format4, last, sizeof(last));
-	results[21] = snprintf(out[3], 64, format4, last, 8);
 	return 0;
 }
