@@ -38,8 +38,8 @@ func tailCall(t *Thread, a *[5]uint64) uint64 {
 	if p == nil {
 		return errno(maps.ENOENT)
 	}
-	if p.trusted != t.program.trusted {
-		return t.fail("tail_call: program %s is trusted and the caller is not, or the other way round", p.Name)
+	if from := t.running(); p.trusted != from.trusted || p.native != from.native {
+		return t.fail("tail_call: program %s was loaded for another engine or with another trust", p.Name)
 	}
 	if !t.engine.TailCall(p.image) {
 		return errno(maps.EPERM)

@@ -19,8 +19,8 @@ var compiled = struct {
 	files map[string][]byte
 }{files: map[string][]byte{}}
 
-// compile makes an ELF object of testdata/c/name.c.
-func compile(t *testing.T, name string) []byte {
+// compileC makes an ELF object of testdata/c/name.c.
+func compileC(t *testing.T, name string) []byte {
 	t.Helper()
 	if ktest.Emulated() {
 		t.Skip("there is no compiler in guests; what it makes runs on the live kernel")
@@ -51,7 +51,7 @@ func compile(t *testing.T, name string) []byte {
 // object is what testdata/c/name.c compiles to.
 func object(t *testing.T, name string) *ebpf.CollectionSpec {
 	t.Helper()
-	spec, err := ebpf.LoadCollectionSpecFromReader(bytes.NewReader(compile(t, name)))
+	spec, err := ebpf.LoadCollectionSpecFromReader(bytes.NewReader(compileC(t, name)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +61,7 @@ func object(t *testing.T, name string) *ebpf.CollectionSpec {
 // types are those that testdata/c/name.c defines.
 func types(t *testing.T, name string) *btf.Spec {
 	t.Helper()
-	spec, err := btf.LoadSpecFromReader(bytes.NewReader(compile(t, name)))
+	spec, err := btf.LoadSpecFromReader(bytes.NewReader(compileC(t, name)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,10 +70,14 @@ func types(t *testing.T, name string) *btf.Spec {
 
 // variants are all ways to run a program.
 func variants() []variant {
-	return []variant{
+	vs := []variant{
 		{"interpreter", LoadOptions{Engine: Interpreter, Trusted: true}},
 		{"interpreter, checked", LoadOptions{Engine: Interpreter}},
 	}
+	if hasJIT {
+		vs = append(vs, variant{"JIT", LoadOptions{Engine: JIT, Trusted: true}}, variant{"JIT, checked", LoadOptions{Engine: JIT}})
+	}
+	return vs
 }
 
 type variant struct {

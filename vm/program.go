@@ -26,6 +26,7 @@ type Program struct {
 	code       *code.Program
 	image      engine.Image
 	trusted    bool
+	native     bool // machine code
 	sources    []source
 }
 
@@ -66,7 +67,7 @@ func (l *loader) newProgram(p *Program) (*Program, error) {
 	if err != nil {
 		return nil, err
 	}
-	if p.image, err = newImage(l.options.Engine, p.code, helpers); err != nil {
+	if p.image, err = l.newImage(p, helpers); err != nil {
 		return nil, err
 	}
 	err = l.machine.objects.add(func(id uint32) (any, error) {
@@ -79,11 +80,12 @@ func (l *loader) newProgram(p *Program) (*Program, error) {
 	return p, nil
 }
 
-func newImage(e Engine, p *code.Program, helpers []engine.Helper) (engine.Image, error) {
-	if e == JIT {
-		return nil, errors.New("there is no JIT for this computer")
+func (l *loader) newImage(p *Program, helpers []engine.Helper) (engine.Image, error) {
+	p.native = l.options.Engine == JIT || l.options.Engine == Fastest && hasJIT
+	if p.native {
+		return compile(p.code, helpers, !p.trusted)
 	}
-	return interp.New(p, helpers)
+	return interp.New(p.code, helpers)
 }
 
 // relocate applies CO-RE relocations against the types of the machine's kernel.
