@@ -24,6 +24,8 @@ USAGE
     skep tools             lists them; skep help TOOL is a tool's manual
     skep links DIR         makes a link for each tool in DIR
     skep completion SHELL  prints the completion for bash, zsh or fish
+    skep vm run|exec       runs eBPF programs in user space; skep vm help tells more
+    skep disasm FILE       shows the instructions of an eBPF object
 
 OPTIONS
     -e PROGRAM     run this program
