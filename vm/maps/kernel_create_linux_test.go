@@ -43,7 +43,9 @@ func TestKernelCreate(t *testing.T) {
 		if hungry(a) {
 			continue
 		}
-		k, want := inKernel(t, a, nil)
+		inner := innerOf(t, r, a)
+		k, want := inKernel(t, a, func(args *createArgs) { args.innerFD = uint32(inner.fd) })
+		inner.close()
 		if k != nil {
 			k.close()
 		}
@@ -70,6 +72,33 @@ func TestKernelCreate(t *testing.T) {
 			t.Logf("no %s was made", kind)
 		}
 	}
+}
+
+// innerOf makes the kernel's inner map for a map of maps, or gives one that is none.
+func innerOf(t *testing.T, r *rand.Rand, a *attr) *kernelMap {
+	none := &kernelMap{fd: -1}
+	if a.kind != ebpf.ArrayOfMaps && a.kind != ebpf.HashOfMaps || r.IntN(5) == 0 {
+		return none
+	}
+	inner := &attr{keySize: 4, valueSize: 4, maxEntries: 1, fields: noFields}
+	all := []ebpf.MapType{ebpf.Array, ebpf.PerCPUArray, ebpf.Hash, ebpf.PerCPUHash, ebpf.LRUHash, ebpf.LRUCPUHash, ebpf.LPMTrie, ebpf.ProgramArray, ebpf.PerfEventArray,
+		ebpf.StackTrace, ebpf.Queue, ebpf.Stack, ebpf.RingBuf, ebpf.BloomFilter, ebpf.DevMap, ebpf.DevMapHash, ebpf.CPUMap, ebpf.XSKMap, ebpf.SockMap, ebpf.SockHash}
+	switch inner.kind = all[r.IntN(len(all))]; inner.kind {
+	case ebpf.LPMTrie:
+		inner.keySize, inner.flags = 8, flagNoPrealloc
+	case ebpf.StackTrace:
+		inner.valueSize = 8
+	case ebpf.Queue, ebpf.Stack, ebpf.BloomFilter:
+		inner.keySize = 0
+	case ebpf.RingBuf:
+		inner.keySize, inner.valueSize, inner.maxEntries = 0, 0, 4096
+	}
+	k, err := inKernel(t, inner, nil)
+	if err != nil {
+		t.Fatalf("inner map %s: %v", inner.kind, err)
+	}
+	a.inner = inner
+	return k
 }
 
 // likely sets most of what a kind asks for, most of the time.
@@ -103,6 +132,9 @@ func likely(r *rand.Rand, a *attr) {
 
 // hungry says that the kernel would take too much memory for a test, or too much of ours.
 func hungry(a *attr) bool {
+	if a.kind == ebpf.CPUMap && a.maxEntries > 2 {
+		return true // the limit is the kernel's own number of CPUs
+	}
 	switch a.kind {
 	case ebpf.LPMTrie:
 		return false
