@@ -28,7 +28,7 @@ func newArray(a *attr, opts Options) (Map, error) {
 	switch {
 	case !a.indexed() || a.valueSize == 0 || !a.only(flags) || perCPU && a.flags&flagNUMANode != 0:
 		return nil, EINVAL
-	case a.valueSize > math.MaxInt32, perCPU && roundUp8(int(a.valueSize)) > maxPerCPU, a.maxEntries > 1<<31:
+	case a.valueSize > math.MaxInt32, perCPU && roundUp8(int(a.valueSize)) > maxPerCPU:
 		return nil, E2BIG
 	}
 	stride := roundUp8(int(a.valueSize))

@@ -118,6 +118,8 @@ func attrOf(spec *ebpf.MapSpec, opts Options) (*attr, error) {
 // create is BPF_MAP_CREATE.
 func create(a *attr, opts Options) (Map, error) {
 	opts.CPUs = max(opts.CPUs, 1)
+	own := *a // kinds change it
+	a = &own
 	if a.kind != ebpf.BloomFilter && a.extra != 0 || a.flags&flagReadOnly != 0 && a.flags&flagWriteOnly != 0 ||
 		a.flags&flagNUMANode != 0 && a.numaNode != 0 {
 		return nil, EINVAL
@@ -139,16 +141,26 @@ func create(a *attr, opts Options) (Map, error) {
 
 // kinds is what the machine has. A kind checks its own attributes.
 var kinds = map[ebpf.MapType]func(*attr, Options) (Map, error){
-	ebpf.Array:       newArray,
-	ebpf.PerCPUArray: newArray,
-	ebpf.Hash:        newHash,
-	ebpf.PerCPUHash:  newHash,
-	ebpf.LRUHash:     newHash,
-	ebpf.LRUCPUHash:  newHash,
-	ebpf.LPMTrie:     newTrie,
-	ebpf.Queue:       newQueue,
-	ebpf.Stack:       newQueue,
-	ebpf.BloomFilter: newBloom,
+	ebpf.Array:        newArray,
+	ebpf.PerCPUArray:  newArray,
+	ebpf.Hash:         newHash,
+	ebpf.PerCPUHash:   newHash,
+	ebpf.LRUHash:      newHash,
+	ebpf.LRUCPUHash:   newHash,
+	ebpf.LPMTrie:      newTrie,
+	ebpf.Queue:        newQueue,
+	ebpf.Stack:        newQueue,
+	ebpf.BloomFilter:  newBloom,
+	ebpf.ArrayOfMaps:  newArrayOfMaps,
+	ebpf.HashOfMaps:   newHashOfMaps,
+	ebpf.ProgramArray: newProgArray,
+	ebpf.DevMap:       newDevMap,
+	ebpf.CPUMap:       newCPUMap,
+	ebpf.DevMapHash:   newDevMapHash,
+	ebpf.XSKMap:       newXSKMap,
+	ebpf.SockMap:      newSockMap,
+	ebpf.SockHash:     newSockHash,
+	ebpf.StackTrace:   newStackTrace,
 }
 
 func (a *attr) base(opts Options) base {

@@ -22,6 +22,8 @@ type Hash struct {
 	seed   uint64
 	mask   uint32 // of buckets
 	shards []shard
+	stored int  // see tableShape
+	plain  bool // see tableShape
 	perCPU bool
 	copies int  // values of an element: 1, or one for each CPU
 	lru    *lru // nil for tables that refuse what does not fit
@@ -42,33 +44,48 @@ const chainEnd = 1 << 31
 const maxShards = 64
 
 func newHash(a *attr, opts Options) (Map, error) {
-	m, err := newTable(a, opts, int(a.valueSize))
+	m, err := newTable(a, opts, tableShape{value: int(a.valueSize), limit: uint64(a.maxEntries)})
 	if err != nil {
 		return nil, err
 	}
 	return m, nil
 }
 
-// newTable makes a table whose elements have values of another size than user space's.
-func newTable(a *attr, opts Options, stored int) (*Hash, error) {
+// A tableShape is where tables under other kinds of maps differ from hash maps.
+type tableShape struct {
+	value int    // the size that is stored, of which user space sees the first part
+	limit uint64 // of entries
+	plain bool   // the key, of 4 bytes, is its own hash, and buckets are as many as in the kernel: entries come in its order
+}
+
+// checkTable says what tables do not want.
+func (a *attr) checkTable() error {
 	perCPU := a.kind == ebpf.PerCPUHash || a.kind == ebpf.LRUCPUHash
 	isLRU := a.kind == ebpf.LRUHash || a.kind == ebpf.LRUCPUHash
 	ownLRU := a.flags&flagNoCommonLRU != 0
 	switch {
 	case !a.only(flagNoPrealloc | flagNoCommonLRU | flagNUMANode | flagsAccess | flagZeroSeed), ownLRU && !isLRU:
-		return nil, EINVAL
+		return EINVAL
 	case isLRU && a.flags&flagNoPrealloc != 0:
-		return nil, ENOTSUPP
+		return ENOTSUPP
 	case a.flags&flagNUMANode != 0 && (perCPU || ownLRU), a.maxEntries == 0 || a.keySize == 0 || a.valueSize == 0:
-		return nil, EINVAL
+		return EINVAL
 	case uint64(a.keySize)+uint64(a.valueSize) >= maxAllocation-48, perCPU && roundUp8(int(a.valueSize)) > maxPerCPU:
-		return nil, E2BIG
+		return E2BIG
 	}
-	m := &Hash{base: a.base(opts), seed: newSeed(a.flags), perCPU: perCPU, copies: 1}
+	return nil
+}
+
+func newTable(a *attr, opts Options, shape tableShape) (*Hash, error) {
+	if err := a.checkTable(); err != nil {
+		return nil, err
+	}
+	perCPU := a.kind == ebpf.PerCPUHash || a.kind == ebpf.LRUCPUHash
+	m := &Hash{base: a.base(opts), seed: newSeed(a.flags), stored: shape.value, plain: shape.plain, perCPU: perCPU, copies: 1}
 	if perCPU {
 		m.copies = opts.CPUs
 	}
-	if ownLRU {
+	if a.flags&flagNoCommonLRU != 0 {
 		// Each CPU has as many.
 		cpus := opts.CPUs
 		if m.maxEntries = (m.maxEntries + cpus - 1) / cpus * cpus; m.maxEntries > 1<<32-1 {
@@ -79,7 +96,7 @@ func newTable(a *attr, opts Options, stored int) (*Hash, error) {
 	if !ok || buckets > 1<<27 {
 		return nil, E2BIG
 	}
-	if 3*m.maxEntries > 2*int(buckets) {
+	if 3*m.maxEntries > 2*int(buckets) && !shape.plain {
 		buckets *= 2 // chains are short, and most often the head says already whether the first is the one
 	}
 	m.mask = buckets - 1
@@ -88,12 +105,12 @@ func newTable(a *attr, opts Options, stored int) (*Hash, error) {
 	if perCPU {
 		spares = 0
 	}
-	if isLRU {
+	if a.kind == ebpf.LRUHash || a.kind == ebpf.LRUCPUHash {
 		m.lru = newLRU(m)
 	}
 	err := m.prepare(&m.base, slotSizes{
-		meta: slotHeaderSize + m.keySize, value: stored, copies: m.copies,
-		limit: uint64(m.maxEntries + spares), grows: a.flags&flagNoPrealloc != 0,
+		meta: slotHeaderSize + m.keySize, value: shape.value, copies: m.copies,
+		limit: max(shape.limit, uint64(m.maxEntries)) + uint64(spares), grows: a.flags&flagNoPrealloc != 0,
 	})
 	if err != nil {
 		return nil, err
@@ -128,6 +145,13 @@ func (m *Hash) Close() error {
 	return m.slots.close()
 }
 
+func (m *Hash) hash(key []byte) uint32 {
+	if m.plain {
+		return binary.NativeEndian.Uint32(key)
+	}
+	return hash(key, m.seed)
+}
+
 func (m *Hash) head(bucket uint32) *uint64 { return (*uint64)(unsafe.Add(m.head0, uintptr(bucket)*8)) }
 
 // first is the start of a bucket's chain.
@@ -135,7 +159,7 @@ func (m *Hash) first(bucket uint32) uint32 { return uint32(atomic.LoadUint64(m.h
 
 func (m *Hash) shard(hash uint32) *shard { return &m.shards[hash&m.mask&uint32(len(m.shards)-1)] }
 
-func (m *Hash) value(i uint32, cpu int) []byte { return bytesAt(m.at(i, cpu), m.valueSize) }
+func (m *Hash) value(i uint32, cpu int) []byte { return bytesAt(m.at(i, cpu), m.stored) }
 
 // find gives the element with a key, with or without the shard's lock.
 func (m *Hash) find(k []byte, hash uint32) (uint32, *slotHeader) {
@@ -194,7 +218,7 @@ func (m *Hash) Lookup(cpu int, key []byte) uint64 {
 		k := binary.NativeEndian.Uint64(key)
 		i, e = findWord(m, k, hashWord(k, m.seed))
 	default:
-		i, e = m.find(key, hash(key, m.seed))
+		i, e = m.find(key, m.hash(key))
 	}
 	if e == nil {
 		return 0
@@ -221,7 +245,7 @@ func (m *Hash) update(cpu int, key, value []byte, flags uint64, all bool) error 
 	case len(key) != m.keySize:
 		return EINVAL
 	}
-	h := hash(key, m.seed)
+	h := m.hash(key)
 	s := m.shard(h)
 	s.Lock()
 	defer s.Unlock()
@@ -349,7 +373,7 @@ func (m *Hash) remove(key []byte, f func(i uint32)) error {
 	if len(key) != m.keySize {
 		return EINVAL
 	}
-	h := hash(key, m.seed)
+	h := m.hash(key)
 	s := m.shard(h)
 	s.Lock()
 	defer s.Unlock()

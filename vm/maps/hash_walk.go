@@ -34,7 +34,7 @@ func (m *Hash) userValueSize() int {
 }
 
 func (m *Hash) userLookup(key, value []byte, flags uint64) error {
-	h := hash(key, m.seed)
+	h := m.hash(key)
 	s := m.shard(h)
 	s.Lock()
 	defer s.Unlock()
@@ -71,7 +71,7 @@ func (m *Hash) userTake(key, value []byte, flags uint64) error {
 func (m *Hash) nextKey(k, next []byte) error {
 	bucket := uint32(0)
 	if k != nil {
-		h := hash(k, m.seed)
+		h := m.hash(k)
 		s := m.shard(h)
 		s.Lock()
 		if _, e := m.find(k, h); e != nil {

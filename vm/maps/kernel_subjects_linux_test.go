@@ -3,6 +3,7 @@ package maps
 import (
 	"encoding/binary"
 	"math/rand/v2"
+	"testing"
 
 	"github.com/cilium/ebpf"
 )
@@ -43,7 +44,15 @@ func prefixes(size int, longest uint32) func(*rand.Rand) []byte {
 	}
 }
 
-func subjects() []*subject {
+func subjects(t *testing.T) []*subject {
+	inner := &attr{kind: ebpf.Array, keySize: 4, valueSize: 8, maxEntries: 2, fields: noFields}
+	hashInner := &attr{kind: ebpf.Hash, keySize: 4, valueSize: 8, maxEntries: 2, fields: noFields}
+	arrays, hashes := mapTwins(t, inner), mapTwins(t, hashInner)
+	filters, sockets := programTwins(t, ebpf.SocketFilter, ebpf.AttachNone), socketTwins(t)
+	onDevice, onCPU := programTwins(t, ebpf.XDP, ebpf.AttachXDPDevMap), programTwins(t, ebpf.XDP, ebpf.AttachXDPCPUMap)
+	withInner := func(w *twins) func(*createArgs) {
+		return func(args *createArgs) { args.innerFD = uint32(w.inner.fd) }
+	}
 	all := []*subject{
 		{label: "array", attr: attr{kind: ebpf.Array, keySize: 4, valueSize: 12, maxEntries: 5}, key: below(5), ordered: true},
 		{label: "array of one", attr: attr{kind: ebpf.Array, keySize: 4, valueSize: 1, maxEntries: 1}, key: below(1), ordered: true},
@@ -71,6 +80,35 @@ func subjects() []*subject {
 		{label: "queue", attr: attr{kind: ebpf.Queue, valueSize: 5, maxEntries: 7}},
 		{label: "queue of one", attr: attr{kind: ebpf.Queue, valueSize: 8, maxEntries: 1}},
 		{label: "stack", attr: attr{kind: ebpf.Stack, valueSize: 16, maxEntries: 7}},
+		{label: "array of maps", attr: attr{kind: ebpf.ArrayOfMaps, keySize: 4, valueSize: 4, maxEntries: 5, inner: inner}, key: below(5), ordered: true,
+			value: arrays.fd, options: arrays.options, create: withInner(arrays)},
+		{label: "hash of maps", attr: attr{kind: ebpf.HashOfMaps, keySize: 4, valueSize: 4, maxEntries: 5, inner: inner}, key: few(4, 9),
+			value: arrays.fd, options: arrays.options, create: withInner(arrays)},
+		{label: "hash of hashes", attr: attr{kind: ebpf.HashOfMaps, keySize: 9, valueSize: 4, maxEntries: 5, flags: flagNoPrealloc, inner: hashInner}, key: few(9, 9),
+			value: hashes.fd, options: hashes.options, create: withInner(hashes)},
+		{label: "program array", attr: attr{kind: ebpf.ProgramArray, keySize: 4, valueSize: 4, maxEntries: 5}, key: below(5), ordered: true,
+			value: filters.fd, options: filters.options},
+		{label: "devmap", attr: attr{kind: ebpf.DevMap, keySize: 4, valueSize: 4, maxEntries: 5}, key: below(5), ordered: true,
+			value: devices(onDevice), options: onDevice.options},
+		{label: "devmap with programs", attr: attr{kind: ebpf.DevMap, keySize: 4, valueSize: 8, maxEntries: 5}, key: below(5), ordered: true,
+			value: devices(onDevice), options: onDevice.options},
+		{label: "devmap hash", attr: attr{kind: ebpf.DevMapHash, keySize: 4, valueSize: 4, maxEntries: 5}, key: below(9), ordered: true,
+			value: devices(onDevice), options: onDevice.options},
+		{label: "devmap hash with programs", attr: attr{kind: ebpf.DevMapHash, keySize: 4, valueSize: 8, maxEntries: 6}, key: below(20), ordered: true,
+			value: devices(onDevice), options: onDevice.options},
+		{label: "CPU map", attr: attr{kind: ebpf.CPUMap, keySize: 4, valueSize: 4, maxEntries: 2}, key: below(3), ordered: true,
+			value: queues(onCPU), options: onCPU.options},
+		{label: "CPU map with programs", attr: attr{kind: ebpf.CPUMap, keySize: 4, valueSize: 8, maxEntries: 2}, key: below(3), ordered: true,
+			value: queues(onCPU), options: onCPU.options},
+		{label: "sockmap", attr: attr{kind: ebpf.SockMap, keySize: 4, valueSize: 8, maxEntries: 5}, key: below(5), ordered: true,
+			value: sockets.fd, options: sockets.options},
+		{label: "sockmap of small values", attr: attr{kind: ebpf.SockMap, keySize: 4, valueSize: 4, maxEntries: 5}, key: below(5), ordered: true,
+			value: sockets.fd, options: sockets.options},
+		{label: "sockhash", attr: attr{kind: ebpf.SockHash, keySize: 6, valueSize: 8, maxEntries: 5}, key: few(6, 9),
+			value: sockets.fd, options: sockets.options},
+		{label: "xskmap", attr: attr{kind: ebpf.XSKMap, keySize: 4, valueSize: 4, maxEntries: 5}, key: below(5), ordered: true,
+			value: sockets.fd, options: sockets.options},
+		{label: "stack traces", attr: attr{kind: ebpf.StackTrace, keySize: 4, valueSize: 80, maxEntries: 5}, key: below(5), ordered: true},
 		{label: "LRU hash without common list", attr: attr{kind: ebpf.LRUHash, keySize: 8, valueSize: 12, maxEntries: 2000, flags: flagNoCommonLRU}, key: few(8, 50)},
 	}
 	for _, s := range all {

@@ -56,7 +56,7 @@ type Map interface {
 	// Close frees the memory. Nothing may use the map any more.
 	Close() error
 
-	inner() *base
+	core() *base
 	userLookup(key, value []byte, flags uint64) error
 	userUpdate(key, value []byte, flags uint64) error
 	userDelete(key []byte) error
@@ -72,8 +72,8 @@ type Options struct {
 	ID     uint32 // how user space sees this map when it is an entry of another
 	Handle uint64 // what programs see as the pointer to this map when it is an entry of another
 
-	// Map gives the map that user space means by a number in a map of maps.
-	Map func(fd uint32) Map
+	// Map gives the map that user space means by a file descriptor in a map of maps. The error is an Errno.
+	Map func(fd uint32) (Map, error)
 	// Target gives what user space means by the file descriptor in a program array (the program's number), a map of sockets (the
 	// socket's) or as key of a storage (the owner's). The error is an Errno.
 	Target func(t ebpf.MapType, fd uint32) (uint64, error)
@@ -100,7 +100,7 @@ type base struct {
 	frozen     atomic.Bool
 }
 
-func (b *base) inner() *base       { return b }
+func (b *base) core() *base        { return b }
 func (b *base) Name() string       { return b.name }
 func (b *base) Type() ebpf.MapType { return b.kind }
 func (b *base) KeySize() int       { return b.keySize }

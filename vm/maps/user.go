@@ -10,7 +10,7 @@ func (u User) ValueSize() int { return u.Map.userValueSize() }
 
 // Lookup copies the value of a key. The key of a kind without keys is nil; a bloom filter looks for the value it is given.
 func (u User) Lookup(key, value []byte, flags uint64) error {
-	b := u.Map.inner()
+	b := u.Map.core()
 	switch {
 	case flags&^Lock != 0:
 		return EINVAL
@@ -24,7 +24,7 @@ func (u User) Lookup(key, value []byte, flags uint64) error {
 
 // Update sets the value of a key, or pushes a value if there are no keys.
 func (u User) Update(key, value []byte, flags uint64) error {
-	b := u.Map.inner()
+	b := u.Map.core()
 	switch {
 	case !u.writable():
 		return EPERM
@@ -47,7 +47,7 @@ func (u User) Delete(key []byte) error {
 
 // LookupAndDelete copies a value and removes its entry in one step; of a queue or stack, it pops.
 func (u User) LookupAndDelete(key, value []byte, flags uint64) error {
-	b := u.Map.inner()
+	b := u.Map.core()
 	switch {
 	case flags&^Lock != 0:
 		return EINVAL
@@ -63,7 +63,7 @@ func (u User) LookupAndDelete(key, value []byte, flags uint64) error {
 // NextKey gives the key that comes after another one; the first one if the other is nil or, in a kind without order, is not there.
 // It is ENOENT after the last.
 func (u User) NextKey(key, next []byte) error {
-	b := u.Map.inner()
+	b := u.Map.core()
 	switch {
 	case b.flags&flagWriteOnly != 0:
 		return EPERM
@@ -76,7 +76,7 @@ func (u User) NextKey(key, next []byte) error {
 // Each gives copies of all entries until f returns false: each entry once that is there all the time, whatever others do to the map.
 // The slices are valid until f returns, and f may change the map. Kinds whose entries cannot be listed give EINVAL.
 func (u User) Each(f func(key, value []byte) bool) error {
-	if u.Map.inner().flags&flagWriteOnly != 0 {
+	if u.Map.core().flags&flagWriteOnly != 0 {
 		return EPERM
 	}
 	return u.Map.each(f)
@@ -84,7 +84,7 @@ func (u User) Each(f func(key, value []byte) bool) error {
 
 // Freeze makes the map read-only for user space, for ever.
 func (u User) Freeze() error {
-	b := u.Map.inner()
+	b := u.Map.core()
 	switch {
 	case b.fields.special():
 		return ENOTSUPP
@@ -97,6 +97,6 @@ func (u User) Freeze() error {
 }
 
 func (u User) writable() bool {
-	b := u.Map.inner()
+	b := u.Map.core()
 	return b.flags&flagReadOnly == 0 && !b.frozen.Load()
 }
