@@ -49,7 +49,7 @@ var implementations = [...]function{
 	24: nothing,
 	25: perfEventOutput,
 	26: skbLoadBytes,
-	//PENDING 	27:  getStackID,
+	27: getStackID,
 	28: csumDiff,
 	29: skbGetTunnelOpt,
 	30: skbSetTunnelOpt,

@@ -33,8 +33,11 @@ func loop(t *Thread, a *[5]uint64) uint64 {
 
 // tailCall goes on in the program at the index of a program array. Without one, the program that called goes on.
 func tailCall(t *Thread, a *[5]uint64) uint64 {
-	m, index := t.machine.mapAt(a[1]), uint32(a[2])
-	p := t.machine.programAt(m, index)
+	m, ok := t.machine.mapAt(a[1]).(*maps.ProgArray)
+	if !ok {
+		return t.fail("tail_call: r2 is not a program array")
+	}
+	p := t.machine.objects.program(uint32(m.Target(uint32(a[2]))))
 	if p == nil {
 		return errno(maps.ENOENT)
 	}

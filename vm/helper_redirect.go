@@ -67,8 +67,12 @@ func redirectMap(t *Thread, a *[5]uint64) uint64 {
 	if a[2]&^allowed != 0 {
 		return xdpAborted
 	}
+	targets, ok := m.(interface{ Target(key uint32) uint64 })
+	if !ok {
+		return t.fail("redirect_map: map %s is not one of targets", m.Name())
+	}
 	key := a[1] & 0xffffffff
-	if a[2]&broadcast == 0 && !t.machine.hasTarget(m, uint32(key)) {
+	if a[2]&broadcast == 0 && targets.Target(uint32(key)) == 0 {
 		return a[2] & action
 	}
 	p.Redirect = Redirect{Asked: true, Map: m, Key: key, Flags: a[2]}

@@ -29,6 +29,23 @@ func (t *Thread) frames(flags uint64) []uint64 {
 	return t.stack[min(int(flags&stackSkip), n):n]
 }
 
+// getStackID keeps the stack in a map and returns its number there.
+func getStackID(t *Thread, a *[5]uint64) uint64 {
+	m, ok := t.machine.mapAt(a[1]).(*maps.StackTrace)
+	flags := a[2]
+	switch {
+	case !ok:
+		return t.fail("get_stackid: r2 is not a map of stacks")
+	case flags&^(stackSkip|stackUser|stackCompare|stackReuse) != 0:
+		return errno(maps.EINVAL)
+	}
+	frames := t.frames(flags &^ stackSkip)
+	if frames == nil {
+		return errno(maps.EFAULT)
+	}
+	return uint64(m.StackID(frames, flags&^stackUser))
+}
+
 // getStack stores the frames of the stack and returns how many bytes that were.
 func getStack(t *Thread, a *[5]uint64) uint64 {
 	return t.storeStack(memoryAt(a[1], a[2]), a[3])

@@ -49,7 +49,7 @@ func (m *Machine) newMap(spec *ebpf.MapSpec, c *Collection) (made maps.Map, err 
 	err = m.objects.add(func(id uint32) (any, error) {
 		made, err = maps.New(spec, maps.Options{
 			CPUs: m.CPUs(), ID: id, Handle: handleOf(id),
-			Map:     m.objects.mapOf,
+			Map:     m.innerMap,
 			Target:  m.target,
 			Device:  m.options.Host.Device,
 			Grow:    c.grow,
@@ -58,6 +58,14 @@ func (m *Machine) newMap(spec *ebpf.MapSpec, c *Collection) (made maps.Map, err 
 		return made, err
 	})
 	return made, err
+}
+
+// innerMap is what user space means by a number that it stores in a map of maps.
+func (m *Machine) innerMap(fd uint32) (maps.Map, error) {
+	if x := m.objects.mapOf(fd); x != nil {
+		return x, nil
+	}
+	return nil, maps.EBADF
 }
 
 // target is what user space means by a number that it stores in a map.

@@ -2,10 +2,8 @@ package vm
 
 import "skep/vm/maps"
 
-func (m *Machine) programAt(x maps.Map, index uint32) *Program { return nil }
-func (m *Machine) hasTarget(x maps.Map, index uint32) bool     { return false }
-func (t *Thread) reserved(addr uint64) bool                    { return false }
-func discardRecord(addr uint64)                                {}
+func (t *Thread) reserved(addr uint64) bool { return false }
+func discardRecord(addr uint64)             {}
 func (t *Thread) output(m, flags uint64, data []byte, extra uint64) uint64 {
 	return errno(maps.ENOENT)
 }
