@@ -15,7 +15,7 @@ import (
 // in its own folder. "x/..." is a folder with all below it.
 var layers = [][]string{
 	{"internal/diag", "internal/render"},
-	{"symbol", "ir", "lang/bpftrace/syntax", "app/tools/spec"},
+	{"symbol", "ir", "lang/bpftrace/syntax", "app/tools/spec", "vm/..."},
 	{"probe"},
 	{"schema"},
 	{"lang/bpftrace/check"},
