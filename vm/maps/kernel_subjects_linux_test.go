@@ -44,6 +44,9 @@ func prefixes(size int, longest uint32) func(*rand.Rand) []byte {
 	}
 }
 
+// noFiles gives file descriptors that are not open.
+func noFiles(_ *rand.Rand, value []byte) { binary.NativeEndian.PutUint32(value, noFD) }
+
 func subjects(t *testing.T) []*subject {
 	inner := &attr{kind: ebpf.Array, keySize: 4, valueSize: 8, maxEntries: 2, fields: noFields}
 	hashInner := &attr{kind: ebpf.Hash, keySize: 4, valueSize: 8, maxEntries: 2, fields: noFields}
@@ -108,6 +111,9 @@ func subjects(t *testing.T) []*subject {
 			value: sockets.fd, options: sockets.options},
 		{label: "xskmap", attr: attr{kind: ebpf.XSKMap, keySize: 4, valueSize: 4, maxEntries: 5}, key: below(5), ordered: true,
 			value: sockets.fd, options: sockets.options},
+		{label: "ring buffer", attr: attr{kind: ebpf.RingBuf, maxEntries: 4096}},
+		{label: "perf event array", attr: attr{kind: ebpf.PerfEventArray, keySize: 4, valueSize: 4, maxEntries: 2}, key: below(3), ordered: true,
+			value: noFiles},
 		{label: "stack traces", attr: attr{kind: ebpf.StackTrace, keySize: 4, valueSize: 80, maxEntries: 5}, key: below(5), ordered: true},
 		{label: "LRU hash without common list", attr: attr{kind: ebpf.LRUHash, keySize: 8, valueSize: 12, maxEntries: 2000, flags: flagNoCommonLRU}, key: few(8, 50)},
 	}

@@ -134,10 +134,12 @@ type SockHash struct{ *Hash }
 func newSockHash(a *attr, opts Options) (Map, error) {
 	const maxKey = 512
 	switch {
-	case a.maxEntries == 0 || a.maxEntries > 1<<31 || a.keySize == 0 || a.valueSize != 4 && a.valueSize != 8 || a.flags&^(flagNUMANode|flagReadOnly|flagWriteOnly) != 0:
+	case a.maxEntries == 0 || a.keySize == 0 || a.valueSize != 4 && a.valueSize != 8 || a.flags&^(flagNUMANode|flagReadOnly|flagWriteOnly) != 0:
 		return nil, EINVAL
 	case a.keySize > maxKey:
 		return nil, E2BIG
+	case a.maxEntries > 1<<31:
+		return nil, EINVAL
 	}
 	table, err := newTable(a, opts, tableShape{value: 8})
 	if err != nil {
