@@ -38,6 +38,7 @@ type Func struct {
 type Call struct {
 	Name string
 	ID   int32 // the helper's number; of kernel functions, -1
+	Args int   // how many arguments it takes, so that verified code passes no others; 0 if that is not known
 }
 
 // FuncAt returns the index of the subprogram that begins at the slot, -1 if none does.

@@ -87,6 +87,7 @@ var Loops = []Loop{
 		),
 		C: `int64_t left = n;
 	uint64_t *end = mem + 1024;
+	asm volatile("" : "+r"(end)); // or it would be done by vectors
 	do {
 		uint64_t *p = mem;
 		do
@@ -98,7 +99,7 @@ var Loops = []Loop{
 	},
 	{
 		Name: "call", Insns: 5,
-		Program: Program(1,
+		Program: withArgs(1, Program(1,
 			Mov(6, Reg(1)),
 			// 1:
 			Mov(1, Reg(6)),
@@ -106,7 +107,7 @@ var Loops = []Loop{
 			Alu(code.ADD, 6, K(-1)),
 			If(code.JNE, 6, K(0), -4),
 			Exit(),
-		),
+		)),
 		Helpers: []engine.Helper{func(_ *engine.Thread, a *[5]uint64) uint64 { return a[0] + 1 }},
 		C: `uint64_t (*volatile f)(uint64_t) = helper, r = 0;
 	do
@@ -114,4 +115,12 @@ var Loops = []Loop{
 	while (--n);
 	return r;`,
 	},
+}
+
+// withArgs says how many arguments the helpers take that the program calls.
+func withArgs(n int, p *code.Program) *code.Program {
+	for i := range p.Calls {
+		p.Calls[i].Args = n
+	}
+	return p
 }

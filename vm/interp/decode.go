@@ -162,3 +162,28 @@ func (in *insn) next(slot int) {
 		in.off = int32(slot)
 	}
 }
+
+// movThen has the opcodes for a move that is followed by an operation on its destination with an immediate.
+var movThen = map[uint8]uint8{
+	opAdd64K: opMovAdd, opMul64K: opMovMul, opOr64K: opMovOr, opAnd64K: opMovAnd, opXor64K: opMovXor, opLsh64K: opMovLsh,
+	opRsh64K: opMovRsh, opArsh64K: opMovArsh,
+}
+
+// addThen has those for an addition that is followed by a jump, as at the end of loops.
+var addThen = map[uint8]uint8{
+	opJne64K: opAddJneK, opJne64X: opAddJneX, opJlt64K: opAddJltK, opJlt64X: opAddJltX,
+}
+
+// fuse makes one instruction of two that often come together.
+func fuse(first, second *insn) {
+	switch {
+	case first.op == opMov64X && first.dst == second.dst:
+		if op, ok := movThen[second.op]; ok {
+			first.op, first.imm = op, second.imm
+		}
+	case first.op == opAdd64K:
+		if op, ok := addThen[second.op]; ok {
+			first.op = op
+		}
+	}
+}

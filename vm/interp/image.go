@@ -40,6 +40,9 @@ func New(p *code.Program, helpers []engine.Helper) (*Image, error) {
 			at++
 		}
 	}
+	for i := range len(p.Insns) - 1 {
+		fuse(&m.code[i], &m.code[i+1])
+	}
 	for _, f := range p.Funcs {
 		m.lengths[f.Start] = int32(f.End - f.Start)
 		if last := &m.code[f.End-1]; last.op == opCallHelper || last.op == opCallFunc {

@@ -9,6 +9,7 @@ func (s *state) loop(pc int) int {
 	code := s.code
 	for {
 		in := &code[pc]
+		pc++
 		d := &s.r[in.dst&15]
 		switch in.op {
 		case opAdd64K:
@@ -329,107 +330,158 @@ func (s *state) loop(pc int) int {
 		case opLoadB:
 			a := s.r[in.src&15] + offset(in)
 			if a-s.reads.base > s.reads.size-1 {
-				return pc
+				return pc - 1
 			}
 			*d = uint64(load8(a))
 		case opLoadH:
 			a := s.r[in.src&15] + offset(in)
 			if a-s.reads.base > s.reads.size-2 {
-				return pc
+				return pc - 1
 			}
 			*d = uint64(load16(a))
 		case opLoadW:
 			a := s.r[in.src&15] + offset(in)
 			if a-s.reads.base > s.reads.size-4 {
-				return pc
+				return pc - 1
 			}
 			*d = uint64(load32(a))
 		case opLoadDW:
 			a := s.r[in.src&15] + offset(in)
 			if a-s.reads.base > s.reads.size-8 {
-				return pc
+				return pc - 1
 			}
 			*d = uint64(load64(a))
 		case opLoadSxB:
 			a := s.r[in.src&15] + offset(in)
 			if a-s.reads.base > s.reads.size-1 {
-				return pc
+				return pc - 1
 			}
 			*d = uint64(int64(int8(load8(a))))
 		case opLoadSxH:
 			a := s.r[in.src&15] + offset(in)
 			if a-s.reads.base > s.reads.size-2 {
-				return pc
+				return pc - 1
 			}
 			*d = uint64(int64(int16(load16(a))))
 		case opLoadSxW:
 			a := s.r[in.src&15] + offset(in)
 			if a-s.reads.base > s.reads.size-4 {
-				return pc
+				return pc - 1
 			}
 			*d = uint64(int64(int32(load32(a))))
 		case opStoreBX:
 			a := *d + offset(in)
 			if a-s.writes.base > s.writes.size-1 {
-				return pc
+				return pc - 1
 			}
 			store8(a, uint8(s.r[in.src&15]))
 		case opStoreHX:
 			a := *d + offset(in)
 			if a-s.writes.base > s.writes.size-2 {
-				return pc
+				return pc - 1
 			}
 			store16(a, uint16(s.r[in.src&15]))
 		case opStoreWX:
 			a := *d + offset(in)
 			if a-s.writes.base > s.writes.size-4 {
-				return pc
+				return pc - 1
 			}
 			store32(a, uint32(s.r[in.src&15]))
 		case opStoreDWX:
 			a := *d + offset(in)
 			if a-s.writes.base > s.writes.size-8 {
-				return pc
+				return pc - 1
 			}
 			store64(a, s.r[in.src&15])
 		case opStoreBK:
 			a := *d + offset(in)
 			if a-s.writes.base > s.writes.size-1 {
-				return pc
+				return pc - 1
 			}
 			store8(a, uint8(in.imm))
 		case opStoreHK:
 			a := *d + offset(in)
 			if a-s.writes.base > s.writes.size-2 {
-				return pc
+				return pc - 1
 			}
 			store16(a, uint16(in.imm))
 		case opStoreWK:
 			a := *d + offset(in)
 			if a-s.writes.base > s.writes.size-4 {
-				return pc
+				return pc - 1
 			}
 			store32(a, uint32(in.imm))
 		case opStoreDWK:
 			a := *d + offset(in)
 			if a-s.writes.base > s.writes.size-8 {
-				return pc
+				return pc - 1
 			}
 			store64(a, in.imm)
 		case opLoadImm:
 			*d = in.imm
 			pc++ // over the second half
+		case opMovAdd:
+			*d = s.r[in.src&15] + in.imm
+			pc++
+		case opMovMul:
+			*d = s.r[in.src&15] * in.imm
+			pc++
+		case opMovOr:
+			*d = s.r[in.src&15] | in.imm
+			pc++
+		case opMovAnd:
+			*d = s.r[in.src&15] & in.imm
+			pc++
+		case opMovXor:
+			*d = s.r[in.src&15] ^ in.imm
+			pc++
+		case opMovLsh:
+			*d = s.r[in.src&15] << (in.imm & 63)
+			pc++
+		case opMovRsh:
+			*d = s.r[in.src&15] >> (in.imm & 63)
+			pc++
+		case opMovArsh:
+			*d = uint64(int64(s.r[in.src&15]) >> (in.imm & 63))
+			pc++
+		case opAddJneK:
+			*d += in.imm
+			in = &code[pc]
+			pc++
+			if s.r[in.dst&15] != in.imm {
+				goto jump
+			}
+		case opAddJneX:
+			*d += in.imm
+			in = &code[pc]
+			pc++
+			if s.r[in.dst&15] != s.r[in.src&15] {
+				goto jump
+			}
+		case opAddJltK:
+			*d += in.imm
+			in = &code[pc]
+			pc++
+			if s.r[in.dst&15] < in.imm {
+				goto jump
+			}
+		case opAddJltX:
+			*d += in.imm
+			in = &code[pc]
+			pc++
+			if s.r[in.dst&15] < s.r[in.src&15] {
+				goto jump
+			}
 		default:
-			return pc
+			return pc - 1
 		}
-		pc++
 		continue
 
 	jump:
 		back := pc - int(in.off)
 		pc = int(in.off)
-		if back >= 0 {
-			if s.fuel -= int64(back) + 1; s.fuel < 0 {
+		if back > 0 {
+			if s.fuel -= int64(back); s.fuel < 0 {
 				return pc
 			}
 		}

@@ -134,6 +134,19 @@ const (
 	opStoreWK
 	opStoreDWK
 	opLoadImm
+	// Two instructions at once, the second of which is in the next slot too, for who jumps there.
+	opMovAdd
+	opMovMul
+	opMovOr
+	opMovAnd
+	opMovXor
+	opMovLsh
+	opMovRsh
+	opMovArsh
+	opAddJneK
+	opAddJneX
+	opAddJltK
+	opAddJltX
 	opAtomic // from here on run has to do it
 	opMayGoto
 	opLoadPacket // LD_ABS and LD_IND, by the size in dst

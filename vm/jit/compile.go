@@ -4,6 +4,7 @@ package jit
 
 import (
 	"fmt"
+	"slices"
 
 	"skep/vm/code"
 )
@@ -21,9 +22,10 @@ type compiler struct {
 	funcs   []function
 	stubs   []stub
 	common  common
-	first   bool // pass
-	bmi2    bool // amd64
-	lse     bool // arm64
+	first   bool  // pass
+	used    []int // of r6 to r9, those that the program uses at all
+	bmi2    bool  // amd64
+	lse     bool  // arm64
 }
 
 // A function is where the parts of one are.
@@ -57,6 +59,11 @@ func (c *compiler) compile() error {
 	for i, f := range c.p.Funcs {
 		c.funcs[i].length = f.End - f.Start
 		c.funcs[i].saves = c.saves(f)
+	}
+	for r := 6; r < 10; r++ {
+		if slices.ContainsFunc(c.p.Insns, func(in code.Insn) bool { return int(in.Dst()) == r || int(in.Src()) == r }) {
+			c.used = append(c.used, r)
+		}
 	}
 	for at, in := range c.p.Insns {
 		if in.Op == code.CallOp && in.Src() == code.CallLocal {
@@ -162,4 +169,12 @@ func (c *compiler) budget(in code.Insn) {
 // framed tells whether the access stays in the function's own frame, so that it is never checked.
 func framed(base uint8, off int16, size int) bool {
 	return base == 10 && off >= -512 && int(off)+size <= 0
+}
+
+// arguments is how many registers the call of a helper passes on. Code that has not been verified may look at all of them afterwards.
+func (c *compiler) arguments(in code.Insn) int {
+	if n := c.p.Calls[in.Imm].Args; n > 0 && n < 5 && !c.checked {
+		return n
+	}
+	return 5
 }

@@ -26,23 +26,28 @@ func (c *compiler) detect() { c.bmi2 = cpu.X86.HasBMI2 }
 func (c *compiler) routines() {
 	c.common.done = c.here()
 	c.store(ctx, offRegs, rax)
-	c.toGo(exitDone)
+	c.setExit(exitDone, 0)
+	c.toGo()
 
-	c.common.call = c.here()
+	c.common.call = c.here() // exit has been set
 	c.store(ctx, offPC, tmp2)
-	c.toGo(exitCall)
+	c.toGo()
 
 	c.common.fuel = c.saveAll()
-	c.toGo(exitFuel)
+	c.setExit(exitFuel, 0)
+	c.toGo()
 	c.common.packet = c.saveAll()
-	c.toGo(exitPacket)
+	c.toGo() // exit has been set
 	c.common.depth = c.saveAll()
-	c.toGo(exitDepth)
+	c.setExit(exitDepth, 0)
+	c.toGo()
 	c.common.ret = c.saveAll()
-	c.toGo(exitReturn)
+	c.setExit(exitReturn, 0)
+	c.toGo()
 	c.common.access = c.saveAll()
 	c.store(ctx, offAddr, tmp)
-	c.toGo(exitAccess)
+	c.setExit(exitAccess, 0)
+	c.toGo()
 	for size := range 4 {
 		c.common.reads[size] = c.lookup(offReads, size)
 		c.common.writes[size] = c.lookup(offWrites, size)
@@ -59,11 +64,15 @@ func (c *compiler) saveAll() int {
 	return start
 }
 
-// toGo goes back to Go for a reason, with what helpers preserve.
-func (c *compiler) toGo(why int32) {
-	c.rm(0, 0xc7, 0, ctx, offExit)
-	c.imm32(why)
-	for r := 6; r < 11; r++ {
+// setExit says why Go is wanted.
+func (c *compiler) setExit(why, row int32) {
+	c.rm(wide, 0xc7, 0, ctx, offExit)
+	c.imm32(row<<rowShift | why)
+}
+
+// toGo goes back to Go, with what helpers preserve. Of r6 to r9, only those that the program uses: the others are still in the state.
+func (c *compiler) toGo() {
+	for _, r := range append(c.used, 10) {
 		c.store(ctx, offRegs+8*int32(r), regs[r])
 	}
 	c.store(ctx, offFuel, fuel)
@@ -156,8 +165,7 @@ func (c *compiler) insn(in code.Insn) {
 			c.movImm(regs[in.Dst()], uint64(uint32(in.Imm))|uint64(c.p.Insns[c.at+1].Imm)<<32)
 			return
 		}
-		c.rm(0, 0xc7, 0, ctx, offRow)
-		c.imm32(int32(c.at))
+		c.setExit(exitPacket, int32(c.at))
 		c.leave(c.common.packet)
 	default:
 		c.access(in)
@@ -230,10 +238,9 @@ func (c *compiler) call(in code.Insn) {
 		c.patch(c.here(), c.funcs[target].start)
 		return
 	}
-	for r := 1; r < 6; r++ {
-		c.store(ctx, offRegs+8*int32(r), regs[r])
+	for r := range c.arguments(in) {
+		c.store(ctx, offRegs+8*int32(r+1), regs[r+1])
 	}
-	c.rm(0, 0xc7, 0, ctx, offRow)
-	c.imm32(in.Imm)
+	c.setExit(exitCall, in.Imm)
 	c.leave(c.common.call)
 }

@@ -21,6 +21,7 @@ type Image struct {
 	checked bool
 	mem     []byte // executable, not writable
 	base    uint64
+	size    uint64
 	places  []int // of the slots' code, and of its end
 	funcs   []function
 	done    int
@@ -49,7 +50,7 @@ func New(p *code.Program, helpers []engine.Helper, checked bool) (*Image, error)
 		_ = unix.Munmap(mem)
 		return nil, fmt.Errorf("program %s: making machine code executable: %w", p.Name, err)
 	}
-	return &Image{p, helpers, checked, mem, uint64(uintptr(unsafe.Pointer(unsafe.SliceData(mem)))), c.places, c.funcs, c.common.done}, nil
+	return &Image{p, helpers, checked, mem, uint64(uintptr(unsafe.Pointer(unsafe.SliceData(mem)))), uint64(len(mem)), c.places, c.funcs, c.common.done}, nil
 }
 
 // Close implements [engine.Image].

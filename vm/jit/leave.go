@@ -9,7 +9,7 @@ import (
 
 // imageOf is the image whose code has been left, most probably the one given.
 func (n *native) imageOf(m *Image) *Image {
-	if n.pc-m.base < uint64(len(m.mem)) {
+	if n.pc-m.base < m.size {
 		return m
 	}
 	return n.imageAt(n.pc)
@@ -18,7 +18,7 @@ func (n *native) imageOf(m *Image) *Image {
 // imageAt is the image that has the address, among those that tail calls have left or begun.
 func (n *native) imageAt(pc uint64) *Image {
 	for _, m := range n.images {
-		if pc-m.base < uint64(len(m.mem)) {
+		if pc-m.base < m.size {
 			return m
 		}
 	}
@@ -72,7 +72,7 @@ func (m *Image) loadPacket(t *engine.Thread, n *native) error {
 	if t.Packet == nil {
 		return engine.ErrPacket
 	}
-	in := m.program.Insns[n.row]
+	in := m.program.Insns[n.exit>>rowShift]
 	off := in.Imm
 	if in.Mode() == code.ModeIND {
 		off += int32(n.regs[in.Src()])
@@ -80,7 +80,7 @@ func (m *Image) loadPacket(t *engine.Thread, n *native) error {
 	v, ok := t.Packet(t, n.regs[6], off, in.Bytes())
 	if n.regs[0] = v; !ok {
 		n.regs[0] = 0
-		n.pc = m.address(m.funcs[m.program.FuncOf(int(n.row))].exit)
+		n.pc = m.address(m.funcs[m.program.FuncOf(int(n.exit>>rowShift))].exit)
 	}
 	return nil
 }

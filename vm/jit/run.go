@@ -15,6 +15,11 @@ import (
 //go:noescape
 func enter(s *state)
 
+// resume is the same after a helper, without r1 to r5, which verified code does not read then.
+//
+//go:noescape
+func resume(s *state)
+
 // Run implements [engine.Image].
 func (m *Image) Run(t *engine.Thread, slot int, args [5]uint64) (uint64, error) {
 	n, f, err := m.runnable(t, slot)
@@ -41,7 +46,10 @@ func (m *Image) Run(t *engine.Thread, slot int, args [5]uint64) (uint64, error) 
 var errUnchecked = errors.New("the program is compiled without checks, and the thread does not trust it")
 
 func (m *Image) runnable(t *engine.Thread, slot int) (*native, *function, error) {
-	f := m.program.FuncAt(slot)
+	f := 0 // most often
+	if slot != 0 {
+		f = m.program.FuncAt(slot)
+	}
 	switch {
 	case f < 0 || m.mem == nil:
 		return nil, nil, engine.ErrSlot
@@ -81,32 +89,30 @@ func (m *Image) run(t *engine.Thread, n *native, f *function, args *[5]uint64) (
 	n.loops = uint64(uintptr(unsafe.Pointer(&t.Loops)))
 	n.cpu = uint64(t.CPU)
 	n.fuel = t.Slice()
-	n.regs = [11]uint64{1: args[0], args[1], args[2], args[3], args[4], 10: base + uint64(t.Depth)*engine.FrameSize}
+	// One by one: copied as a whole, the processor would have to wait for each.
+	n.regs[0], n.regs[1], n.regs[2], n.regs[3], n.regs[4], n.regs[5] = 0, args[0], args[1], args[2], args[3], args[4]
+	n.regs[6], n.regs[7], n.regs[8], n.regs[9] = 0, 0, 0, 0
+	n.regs[10] = base + uint64(t.Depth)*engine.FrameSize
 	n.pc = m.address(f.start)
 	n.push(m.address(m.done))
 	if m.checked {
 		n.refresh(t)
 	}
 	for err == nil {
-		enter(&n.state)
-		switch n.exit {
+		m.calls(t, n, base)
+		switch n.exit & (1<<rowShift - 1) {
 		case exitDone:
 			n.running--
 			t.Budget += n.fuel
 			runtime.KeepAlive(m)
 			return n.regs[0], nil
 		case exitCall:
-			if n.pc-m.base >= uint64(len(m.mem)) {
-				m = n.imageAt(n.pc)
-			}
-			t.Depth = int(n.regs[10]-base) / engine.FrameSize
-			n.regs[0] = m.helpers[n.row](t, (*[5]uint64)(n.regs[1:6]))
-			if t.Pending() {
+			m = n.imageAt(n.pc)
+			if m.call(t, n, base); t.Pending() {
 				err = m.pending(t, n)
 			}
-			if m.checked {
-				n.refresh(t)
-			}
+		case exitPending:
+			err = m.pending(t, n)
 		case exitFuel:
 			n.fuel, err = t.Refill(n.fuel)
 		case exitAccess:
@@ -123,4 +129,36 @@ func (m *Image) run(t *engine.Thread, n *native, f *function, args *[5]uint64) (
 	t.Budget += max(n.fuel, 0)
 	m = n.imageOf(m)
 	return 0, engine.NewFault(m.program.Name, m.slotAt(int(n.pc-m.base)), n.regs, err)
+}
+
+// calls runs machine code until it leaves for something else than a helper of the image that only returns. It is apart from run to have
+// less to remember.
+func (m *Image) calls(t *engine.Thread, n *native, base uint64) {
+	helpers := m.helpers
+	enter(&n.state)
+	for {
+		row := n.exit >> rowShift
+		if n.exit&(1<<rowShift-1) != exitCall || n.pc-m.base >= m.size {
+			return
+		}
+		t.Depth = int((n.regs[10] - base) / engine.FrameSize)
+		n.regs[0] = helpers[row](t, (*[5]uint64)(n.regs[1:6]))
+		if t.Pending() {
+			n.exit = exitPending
+			return
+		}
+		if m.checked {
+			n.refresh(t)
+			enter(&n.state)
+		} else {
+			resume(&n.state)
+		}
+	}
+}
+
+// call calls a helper of another program than the one that run began with.
+func (m *Image) call(t *engine.Thread, n *native, base uint64) {
+	t.Depth = int((n.regs[10] - base) / engine.FrameSize)
+	n.regs[0] = m.helpers[n.exit>>rowShift](t, (*[5]uint64)(n.regs[1:6]))
+	n.refresh(t)
 }

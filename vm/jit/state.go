@@ -24,8 +24,7 @@ type state struct {
 	fuel int64
 	addr uint64 // of the memory access that is looked up
 
-	exit   uint32 // why machine code was left
-	row    uint32 // of Calls, of a helper; the slot, of a legacy load
+	exit   uint64 // why machine code was left, in the lowest byte; above, the row of Calls or the slot of a legacy load
 	limit  uint64 // what r10 is in the deepest frame
 	loops  uint64 // address of the thread's Loops
 	tail   uint64 // where a tail call goes
@@ -33,6 +32,9 @@ type state struct {
 	reads  [windows]window
 	writes [windows]window
 }
+
+// rowShift is where in exit the number is that belongs to the reason.
+const rowShift = 8
 
 // Why machine code is left.
 const (
@@ -43,6 +45,7 @@ const (
 	exitPacket
 	exitDepth
 	exitReturn
+	exitPending // Go only: after a helper that wants more
 )
 
 // windows is how many regions machine code remembers, for reading and for writing. It looks at the first one inline.
@@ -68,7 +71,6 @@ const (
 	offFuel   = int32(unsafe.Offsetof(state{}.fuel))
 	offAddr   = int32(unsafe.Offsetof(state{}.addr))
 	offExit   = int32(unsafe.Offsetof(state{}.exit))
-	offRow    = int32(unsafe.Offsetof(state{}.row))
 	offLimit  = int32(unsafe.Offsetof(state{}.limit))
 	offLoops  = int32(unsafe.Offsetof(state{}.loops))
 	offTail   = int32(unsafe.Offsetof(state{}.tail))
