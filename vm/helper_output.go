@@ -58,8 +58,3 @@ func (t *Thread) constant(addr uint64) []byte {
 	}
 	return memory.At(addr, n)
 }
-
-// perfEventOutput sends data to a perf event array.
-func perfEventOutput(t *Thread, a *[5]uint64) uint64 {
-	return t.output(a[1], a[2], memory.At(a[3], int(uint32(a[4]))), a[2]>>32&0xfffff)
-}

@@ -18,6 +18,8 @@ type Thread struct {
 	Budget int64
 	// Cookie is what get_attach_cookie returns.
 	Cookie uint64
+	// Cgroup is the one that the program is attached to, whose storage get_local_storage returns.
+	Cgroup uint64
 
 	machine *Machine
 	engine  engine.Thread
@@ -28,7 +30,7 @@ type Thread struct {
 	tail    *Program        // that a tail call has gone to
 	ctx     uint64          // r1 at its entry
 	locks   []uint64        // spin locks that the program holds
-	records []uint64        // ring buffer records that it has reserved and must submit
+	records []record        // of ring buffers, that it has reserved and must submit
 	retval  int64           // of get_retval and set_retval
 	text    []byte          // where formatted text is made
 	stack   []uint64        // and where frames are
@@ -129,8 +131,8 @@ func (t *Thread) drop() {
 	for _, addr := range t.locks {
 		unlock(addr)
 	}
-	for _, addr := range t.records {
-		discardRecord(addr)
+	for _, r := range t.records {
+		r.ring.Discard(r.addr, 0)
 	}
 	t.locks, t.records, t.program, t.tail = t.locks[:0], t.records[:0], nil, nil
 }

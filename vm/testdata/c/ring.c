@@ -26,7 +26,10 @@ SEC("socket") int records(struct __sk_buff *skb)
 	results[1] = ringbuf_query(&events, 0);
 	results[2] = ringbuf_query(&events, 1);
 	results[3] = ringbuf_query(&events, 3);
-	results[4] = ringbuf_reserve(&events, 8000, 0) == 0;
+	void *big = ringbuf_reserve(&events, 8000, 0);
+	results[4] = big == 0;
+	if (big)
+		ringbuf_discard(big, 0);
 	results[5] = -ringbuf_output(&events, &here, sizeof(here), 4);
 	return 0;
 }
