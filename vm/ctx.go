@@ -11,8 +11,10 @@ import (
 
 // A Context is what a program is given: the memory behind r1. It belongs to one thread at a time.
 type Context interface {
-	// enter returns the memory that the program may touch, and its arguments.
-	enter(t *Thread) (regions []memory.Region, args [5]uint64, err error)
+	// enter returns the program's arguments, and a number that changes with the regions.
+	enter() (args [5]uint64, version uint64)
+	// memory is what the program may touch.
+	memory() []memory.Region
 }
 
 // A Record is a context that is only bytes: the record of a tracepoint, the arguments of a raw tracepoint, registers, or a struct of the
@@ -72,16 +74,17 @@ func (m *Machine) NewContext(t ebpf.ProgramType, content []byte) (*Record, error
 // Bytes is the record, which stays the same memory. It must not be used after the machine is closed.
 func (r *Record) Bytes() []byte { return r.block.Bytes() }
 
-func (r *Record) enter(*Thread) ([]memory.Region, [5]uint64, error) {
-	var args [5]uint64
+func (r *Record) enter() (args [5]uint64, version uint64) {
 	if len(r.block.Bytes()) > 0 {
 		args[0] = r.block.Base()
 	}
 	if r.length {
 		args[1] = uint64(len(r.block.Bytes()))
 	}
-	return r.regions, args, nil
+	return args, 0
 }
+
+func (r *Record) memory() []memory.Region { return r.regions }
 
 // ContextSize is the size of the context of programs of a type, 0 if it varies.
 func ContextSize(t ebpf.ProgramType) int {

@@ -25,15 +25,17 @@ type Packet struct {
 	Cookie uint64
 	UID    uint32
 
-	skb        bool
-	fields     *memory.Block // xdp_md or __sk_buff
-	buffer     *memory.Block
-	start, end int // of the packet in buffer
-	meta       int // where XDP metadata begins, at most start
-	mac, net   int // headers of an skb in buffer; mac may be before start
-	regions    []memory.Region
-	headroom   int
-	linkHeader bool // an skb's data begin with the link-layer header
+	skb         bool
+	fields      *memory.Block // xdp_md or __sk_buff
+	buffer      *memory.Block
+	start, end  int // of the packet in buffer
+	meta        int // where XDP metadata begins, at most start
+	mac, net    int // headers of an skb in buffer; mac may be before start
+	regions     []memory.Region
+	first, last int    // of the packet's region
+	version     uint64 // of the regions
+	headroom    int
+	linkHeader  bool // an skb's data begin with the link-layer header
 }
 
 // Redirect is where a packet goes.
@@ -164,12 +166,16 @@ func (p *Packet) refresh() {
 		p.put(xdpDataEnd, end)
 		p.put(xdpDataMeta, meta)
 	}
-	p.regions = p.regions[:0]
-	p.regions = append(p.regions, memory.Region{Base: p.fields.Base(), Size: uint64(len(p.fields.Bytes())), Name: "the context"})
 	first := p.start
 	if !p.skb {
 		first = p.meta
 	}
+	if p.regions != nil && first == p.first && p.end == p.last {
+		return
+	}
+	p.first, p.last = first, p.end
+	p.version++
+	p.regions = append(p.regions[:0], memory.Region{Base: p.fields.Base(), Size: uint64(len(p.fields.Bytes())), Name: "the context"})
 	if p.end > first {
 		p.regions = append(p.regions, memory.Region{Base: p.buffer.Base() + uint64(first), Size: uint64(p.end - first), Name: "the packet"})
 	}
@@ -178,16 +184,19 @@ func (p *Packet) refresh() {
 // moved is called by helpers that have changed where the packet is.
 func (p *Packet) moved(t *Thread) {
 	p.refresh()
-	if !sameRegions(t.regions, p.regions) {
+	if t.version != p.version {
+		t.version = p.version
 		t.setRegions(p.regions)
 	}
 }
 
-func (p *Packet) enter(*Thread) ([]memory.Region, [5]uint64, error) {
+func (p *Packet) enter() (args [5]uint64, version uint64) {
 	p.Redirect = Redirect{}
 	p.refresh() // a program before may have written over the ends
-	return p.regions, [5]uint64{p.fields.Base()}, nil
+	return [5]uint64{p.fields.Base()}, p.version
 }
+
+func (p *Packet) memory() []memory.Region { return p.regions }
 
 // packet is the context of the running program if it is a packet.
 func (t *Thread) packet() *Packet {

@@ -31,11 +31,12 @@ func (f *Fault) Error() string {
 
 func (f *Fault) Unwrap() error { return f.Fault }
 
-// Dump is the error with the registers, on several lines.
-func (f *Fault) Dump() string {
+// Dump is the error with the State, on several lines.
+func (f *Fault) Dump() string { return f.Error() + "\n" + f.State() }
+
+// State is the function and the registers, on several lines.
+func (f *Fault) State() string {
 	var b strings.Builder
-	b.WriteString(f.Error())
-	b.WriteByte('\n')
 	if f.Function != "" {
 		fmt.Fprintf(&b, "  in %s\n", f.Function)
 	}

@@ -20,7 +20,7 @@ var compiled = struct {
 }{files: map[string][]byte{}}
 
 // compileC makes an ELF object of testdata/c/name.c.
-func compileC(t *testing.T, name string) []byte {
+func compileC(t testing.TB, name string) []byte {
 	t.Helper()
 	if ktest.Emulated() {
 		t.Skip("there is no compiler in guests; what it makes runs on the live kernel")
@@ -49,7 +49,7 @@ func compileC(t *testing.T, name string) []byte {
 }
 
 // object is what testdata/c/name.c compiles to.
-func object(t *testing.T, name string) *ebpf.CollectionSpec {
+func object(t testing.TB, name string) *ebpf.CollectionSpec {
 	t.Helper()
 	spec, err := ebpf.LoadCollectionSpecFromReader(bytes.NewReader(compileC(t, name)))
 	if err != nil {
@@ -59,7 +59,7 @@ func object(t *testing.T, name string) *ebpf.CollectionSpec {
 }
 
 // types are those that testdata/c/name.c defines.
-func types(t *testing.T, name string) *btf.Spec {
+func types(t testing.TB, name string) *btf.Spec {
 	t.Helper()
 	spec, err := btf.LoadSpecFromReader(bytes.NewReader(compileC(t, name)))
 	if err != nil {

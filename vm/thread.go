@@ -25,6 +25,7 @@ type Thread struct {
 	engine  engine.Thread
 	space   memory.Space
 	context Context
+	version uint64          // of the context's regions
 	regions []memory.Region // of the context, in space
 	program *Program        // that was begun with
 	tail    *Program        // that a tail call has gone to
@@ -47,6 +48,7 @@ func (m *Machine) NewThread(cpu int) (*Thread, error) {
 	}
 	m.onClose(stack.Free)
 	t := &Thread{machine: m}
+	t.space.Private = true
 	t.engine.CPU, t.engine.Stack, t.engine.Machine = cpu, stack, t
 	t.engine.Packet = loadPacket
 	t.space.Add(memory.Region{Base: stack.Base(), Size: uint64(len(stack.Bytes())), Name: "the stack"})
@@ -73,11 +75,7 @@ func (t *Thread) Run(p *Program, c Context) (r0 uint64, err error) {
 	if t.program != nil {
 		return 0, ErrBusy
 	}
-	args, err := t.attach(c)
-	if err != nil {
-		return 0, fmt.Errorf("running program %s: %w", p.Name, err)
-	}
-	return t.run(p, 0, args)
+	return t.run(p, 0, t.attach(c))
 }
 
 // RunContext is Run, and ends the program when the context of package context is done.
@@ -138,16 +136,13 @@ func (t *Thread) drop() {
 }
 
 // attach gives the thread's programs the context.
-func (t *Thread) attach(c Context) ([5]uint64, error) {
-	regions, args, err := c.enter(t)
-	if err != nil {
-		return args, err
+func (t *Thread) attach(c Context) [5]uint64 {
+	args, version := c.enter()
+	if t.context != c || t.version != version {
+		t.context, t.version = c, version
+		t.setRegions(c.memory())
 	}
-	if !sameRegions(t.regions, regions) {
-		t.setRegions(regions)
-	}
-	t.context = c
-	return args, nil
+	return args
 }
 
 // setRegions changes what the context's memory is, also while a program runs.
@@ -159,18 +154,6 @@ func (t *Thread) setRegions(regions []memory.Region) {
 	for _, r := range t.regions {
 		t.space.Add(r)
 	}
-}
-
-func sameRegions(a, b []memory.Region) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if a[i] != b[i] {
-			return false
-		}
-	}
-	return true
 }
 
 // fail ends the running program, and is what a helper returns then.

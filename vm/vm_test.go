@@ -13,7 +13,7 @@ import (
 )
 
 // machine is a new one that ends with the test.
-func machine(t *testing.T, o Options) *Machine {
+func machine(t testing.TB, o Options) *Machine {
 	t.Helper()
 	if o.CPUs == 0 {
 		o.CPUs = 2
@@ -30,7 +30,7 @@ func machine(t *testing.T, o Options) *Machine {
 	return m
 }
 
-func thread(t *testing.T, m *Machine) *Thread {
+func thread(t testing.TB, m *Machine) *Thread {
 	t.Helper()
 	th, err := m.NewThread(0)
 	if err != nil {
@@ -97,7 +97,7 @@ func TestRunCode(t *testing.T) {
 }
 
 // pad completes instructions of which the last bytes are left out, a blank before each byte, and ends them with exit.
-func pad(t *testing.T, text string) []byte {
+func pad(t testing.TB, text string) []byte {
 	t.Helper()
 	var b []byte
 	for _, f := range strings.Fields(text) {

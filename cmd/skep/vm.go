@@ -96,7 +96,7 @@ func parseVM(env *environment, f *pflag.FlagSet, args []string) int {
 func failVM(env *environment, err error) int {
 	var fault *vm.Fault
 	if errors.As(err, &fault) {
-		fmt.Fprintf(env.stderr, "ERROR: %s", fault.Dump())
+		fmt.Fprintf(env.stderr, "ERROR: %v\n%s", err, fault.State())
 		return 1
 	}
 	return fail(env, err)

@@ -77,7 +77,11 @@ func (r *vmRun) reportMap(name string, m vmmaps.Map) {
 			zeros++
 			return true
 		}
-		lines = append(lines, fmt.Sprintf("  %s: %s", showValue(spec.Key, key), showValues(spec, m, value)))
+		name := showValue(spec.Key, key)
+		if isArray(m.Type()) {
+			name = fmt.Sprint(number(key))
+		}
+		lines = append(lines, fmt.Sprintf("  %s: %s", name, showValues(spec, m, value)))
 		return true
 	})
 	if err != nil {

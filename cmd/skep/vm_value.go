@@ -24,6 +24,12 @@ func showValue(t btf.Type, b []byte) string {
 const maxDepth = 16
 
 func formatValue(t btf.Type, b []byte, depth int) (string, bool) {
+	switch t := t.(type) {
+	case *btf.Datasec:
+		return formatSection(t, b, depth)
+	case *btf.Var:
+		return formatValue(t.Type, b, depth)
+	}
 	size, err := btf.Sizeof(t)
 	if err != nil || size > len(b) || depth > maxDepth {
 		return "", false
@@ -42,10 +48,6 @@ func formatValue(t btf.Type, b []byte, depth int) (string, bool) {
 		return formatMembers(t.Members, b, depth)
 	case *btf.Union:
 		return formatMembers(t.Members, b, depth)
-	case *btf.Datasec:
-		return formatSection(t, b, depth)
-	case *btf.Var:
-		return formatValue(t.Type, b, depth+1)
 	}
 	return "", false
 }

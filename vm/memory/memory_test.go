@@ -58,6 +58,31 @@ func TestParent(t *testing.T) {
 			t.Errorf("%d is found: %v", addr, ok)
 		}
 	}
+	for addr, want := range map[uint64]string{600: "map", 1500: "stack", 400: ""} {
+		if r, _ := s.Before(addr); r.Name != want {
+			t.Errorf("before %d there is %q, not %q", addr, r.Name, want)
+		}
+	}
+}
+
+func TestPrivate(t *testing.T) {
+	s := Space{Private: true}
+	for i := range 10 {
+		s.Add(Region{Base: uint64(1000 - i*100), Size: 10})
+	}
+	allocations := testing.AllocsPerRun(10, func() {
+		s.Remove(500)
+		if _, ok := s.Find(500, 1); ok {
+			t.Error("a region that was removed is found")
+		}
+		s.Add(Region{Base: 500, Size: 20})
+		if _, ok := s.Find(519, 1); !ok {
+			t.Error("the region is not found")
+		}
+	})
+	if allocations != 0 {
+		t.Errorf("changes in place allocate %v times", allocations)
+	}
 }
 
 func TestSpace(t *testing.T) {

@@ -18,7 +18,11 @@ type Region struct {
 type Space struct {
 	// Parent has further regions, which several spaces share: those of maps. It is set before the space is used.
 	Parent *Space
+	// Private says that the space is read and changed by one goroutine only, so that changes are made in place. It is set before the
+	// space is used.
+	Private bool
 
+	own     []Region // of a private space
 	mu      sync.Mutex
 	regions atomic.Pointer[[]Region] // by base
 	removed atomic.Uint64
@@ -36,8 +40,25 @@ func (s *Space) Add(r Region) {
 	if found || at > 0 && old[at-1].Base+old[at-1].Size > r.Base || at < len(old) && r.Base+r.Size > old[at].Base {
 		panic(fmt.Sprintf("memory: region %s at %#x overlaps another", r.Name, r.Base))
 	}
-	regions := slices.Insert(slices.Clone(old), at, r)
-	s.regions.Store(&regions)
+	s.set(slices.Insert(s.changeable(old), at, r))
+}
+
+// changeable is the regions as a slice that may be changed, and set makes it the regions.
+func (s *Space) changeable(old []Region) []Region {
+	if s.Private {
+		return old
+	}
+	return slices.Clone(old)
+}
+
+func (s *Space) set(regions []Region) {
+	if s.Private {
+		s.own = regions
+		s.regions.Store(&s.own)
+		return
+	}
+	shared := regions
+	s.regions.Store(&shared)
 }
 
 // Remove takes away the region that begins at base.
@@ -46,8 +67,7 @@ func (s *Space) Remove(base uint64) {
 	defer s.mu.Unlock()
 	old := s.all()
 	if at, found := search(old, base); found {
-		regions := slices.Delete(slices.Clone(old), at, at+1)
-		s.regions.Store(&regions)
+		s.set(slices.Delete(s.changeable(old), at, at+1))
 		s.removed.Add(1)
 	}
 }
@@ -58,15 +78,21 @@ func (s *Space) Removed() uint64 { return s.removed.Load() }
 
 // Before returns the last region that begins at or before the address.
 func (s *Space) Before(addr uint64) (Region, bool) {
+	r, ok := Region{}, false
 	all := s.all()
 	at, found := search(all, addr)
-	if found {
+	switch {
+	case found:
 		return all[at], true
+	case at > 0:
+		r, ok = all[at-1], true
 	}
-	if at == 0 {
-		return Region{}, false
+	if s.Parent != nil {
+		if p, has := s.Parent.Before(addr); has && (!ok || p.Base > r.Base) {
+			return p, true
+		}
 	}
-	return all[at-1], true
+	return r, ok
 }
 
 // Find returns the region that has all the bytes from addr on.
