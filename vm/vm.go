@@ -4,12 +4,12 @@
 // collection of github.com/cilium/ebpf, from a compiler or from an ELF file, and makes its maps and programs. A [Thread] runs programs
 // one after the other on contexts:
 //
-//	spec, err := ebpf.LoadCollectionSpec("filter.o")
+//	spec, err := ebpf.LoadCollectionSpec("filter.o") // or ReadObject, for files of others
 //	m, err := vm.New(vm.Options{})
 //	defer m.Close()
 //	c, err := m.Load(spec, nil)
 //	thread, err := m.NewThread(0)
-//	packet, err := vm.NewXDP(m, 2048)
+//	packet, err := m.NewXDP(2048)
 //	packet.SetData(frame)
 //	verdict, err := thread.Run(c.Programs["filter"], packet)
 //
@@ -40,6 +40,8 @@ type Options struct {
 	KernelVersion uint32
 	// Kconfig has the kernel's configuration, for the variables of .kconfig sections: "y", "m", "n", a number or a string in quotes.
 	Kconfig map[string]string
+	// MapMemory is how many bytes one map may need at most. 0 means 4 GB.
+	MapMemory uint64
 	// Random gives get_prandom_u32 its numbers. Nil means a generator that nobody can predict.
 	Random func() uint32
 }
@@ -71,6 +73,9 @@ func New(o Options) (*Machine, error) {
 	}
 	if o.KernelVersion == 0 {
 		o.KernelVersion = defaultKernel
+	}
+	if o.MapMemory == 0 {
+		o.MapMemory = 4 << 30
 	}
 	m := &Machine{options: o, clock: o.Clock, random: o.Random}
 	if m.clock == nil {

@@ -92,7 +92,7 @@ func (r *vmRun) load(object string) error {
 		return err
 	}
 	defer file.Close()
-	if r.spec, err = loadSpec(file); err != nil {
+	if r.spec, err = vm.ReadObject(file); err != nil {
 		return fmt.Errorf("%s: %w", object, err)
 	}
 	name, err := chooseProgram(r.spec, r.name, r.section)
