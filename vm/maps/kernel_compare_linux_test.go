@@ -214,7 +214,7 @@ func (o operation) on(f face, valueSize int) outcome {
 	case "take":
 		return outcome{f.LookupAndDelete(o.key, out[:valueSize], o.flags), out[:valueSize]}
 	case "next":
-		size := len(o.key)
+		var size int
 		if k, ok := f.(*kernelMap); ok {
 			size = k.keySize
 		} else {

@@ -75,14 +75,20 @@ func newRingPrograms(t *testing.T, ringFD int) *ringPrograms {
 }
 
 func (p *ringPrograms) add(t *testing.T, name string, body ...asm.Instruction) {
+	p.addWith(t, ebpf.SocketFilter, name, body...)
+}
+
+// addWith adds a program whose body has the arguments in r6 and the context in r7, and leaves the result in r0.
+func (p *ringPrograms) addWith(t *testing.T, kind ebpf.ProgramType, name string, body ...asm.Instruction) {
 	ins := asm.Instructions{
+		asm.Mov.Reg(asm.R7, asm.R1),
 		asm.StoreImm(asm.RFP, -4, 0, asm.Word),
 		asm.LoadMapPtr(asm.R1, p.arguments.FD()), asm.Mov.Reg(asm.R2, asm.RFP), asm.Add.Imm(asm.R2, -4),
 		asm.FnMapLookupElem.Call(), asm.JEq.Imm(asm.R0, 0, "exit"), asm.Mov.Reg(asm.R6, asm.R0),
 	}
 	ins = append(ins, body...)
 	ins = append(ins, asm.StoreMem(asm.R6, 8, asm.R0, asm.DWord).WithSymbol("result"), asm.Mov.Imm(asm.R0, 0).WithSymbol("exit"), asm.Return())
-	prog, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.SocketFilter, License: "GPL", Instructions: ins})
+	prog, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: kind, License: "GPL", Instructions: ins})
 	if err != nil {
 		t.Fatalf("program %s: %+v", name, err)
 	}
