@@ -80,6 +80,7 @@ func newMap(spec *ebpf.MapSpec, opts Options) (Map, error) {
 			return nil, fmt.Errorf("freezing: %w", err)
 		}
 	}
+	m.opened()
 	return m, nil
 }
 

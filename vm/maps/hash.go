@@ -120,6 +120,7 @@ func newTable(a *attr, opts Options, shape tableShape) (*Hash, error) {
 			m.slots.close()
 			return nil, err
 		}
+		m.header(m.shards[i].spare).link = noList
 	}
 	if m.heads, err = memory.New(int(buckets) * 8); err != nil {
 		m.slots.close()
@@ -129,6 +130,8 @@ func newTable(a *attr, opts Options, shape tableShape) (*Hash, error) {
 	m.head0 = unsafe.Pointer(unsafe.SliceData(m.heads.Bytes()))
 	return m, nil
 }
+
+func (m *Hash) opened() { m.grown = m.opts.Grow }
 
 func (m *Hash) Regions() []memory.Region { return m.regions() }
 
@@ -223,8 +226,8 @@ func (m *Hash) Lookup(cpu int, key []byte) uint64 {
 	if e == nil {
 		return 0
 	}
-	if m.lru != nil && atomic.LoadUint32(&e.used) == 0 {
-		atomic.StoreUint32(&e.used, 1)
+	if m.lru != nil {
+		m.lru.touch(e)
 	}
 	if !m.perCPU {
 		cpu = 0
@@ -275,16 +278,19 @@ func (m *Hash) update(cpu int, key, value []byte, flags uint64, all bool) error 
 	case m.perCPU:
 		m.write(old, cpu, value, false, all)
 		if m.lru != nil {
-			atomic.StoreUint32(&e.used, 1)
+			m.lru.touch(e)
 		}
 	default:
 		n := s.spare
 		m.write(n, 0, value, true, false)
-		atomic.StoreUint32(&m.header(n).used, 1)
-		atomic.StoreUint32(&m.header(n).link, atomic.LoadUint32(&e.link))
+		if m.lru != nil {
+			atomic.StoreUint32(&m.header(n).link, atomic.LoadUint32(&e.link))
+			m.lru.touch(m.header(n))
+		}
 		m.link(n, key, h)
 		m.unlink(old, h)
 		m.release(m.at(old, 0))
+		atomic.StoreUint32(&e.link, noList)
 		s.spare = old
 	}
 	return nil
@@ -302,9 +308,10 @@ func (m *Hash) takeFor(cpu int, s *shard, h uint32) (uint32, error) {
 
 func (m *Hash) giveBack(i uint32) {
 	if m.lru != nil {
-		m.lru.leave(m.header(i))
+		m.lru.giveBack(i)
+	} else {
+		m.give(i)
 	}
-	m.give(i)
 }
 
 // write sets the value of an element. What a new one has of other CPUs is zero.

@@ -52,6 +52,8 @@ func newTrie(a *attr, opts Options) (Map, error) {
 	return m, nil
 }
 
+func (m *Trie) opened() { m.grown = m.opts.Grow }
+
 func (m *Trie) Regions() []memory.Region { return m.regions() }
 func (m *Trie) Close() error             { return m.slots.close() }
 

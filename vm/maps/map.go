@@ -57,6 +57,7 @@ type Map interface {
 	Close() error
 
 	core() *base
+	opened() // the map is made and has its contents: from now on it tells of memory that it gets
 	userLookup(key, value []byte, flags uint64) error
 	userUpdate(key, value []byte, flags uint64) error
 	userDelete(key []byte) error
@@ -79,7 +80,7 @@ type Options struct {
 	Target func(t ebpf.MapType, fd uint32) (uint64, error)
 	// Device says whether there is a network interface with this index.
 	Device func(index uint32) bool
-	// Grow is told of memory that the map got after it was made, before a program can see an address in it.
+	// Grow is told of memory that the map gets after New, before a program can see an address in it.
 	Grow func(memory.Region)
 	// Release is told the address of a value with timers or work queues that ends: deleted, replaced or
 	// closed. It must not use the map.
@@ -101,6 +102,7 @@ type base struct {
 }
 
 func (b *base) core() *base        { return b }
+func (b *base) opened()            {}
 func (b *base) Name() string       { return b.name }
 func (b *base) Type() ebpf.MapType { return b.kind }
 func (b *base) KeySize() int       { return b.keySize }

@@ -25,8 +25,8 @@ type slots struct {
 
 	mu     sync.Mutex // for growing
 	blocks []*memory.Block
-	grown  func(memory.Region)
-	region memory.Region // what regions of values are like
+	grown  func(memory.Region) // nil until the map is opened
+	region memory.Region       // what regions of values are like
 }
 
 // slotHeader is how the part of an element that is the map's own begins.
@@ -34,7 +34,7 @@ type slotHeader struct {
 	next uint32 // in a chain, or a child in a tree
 	hash uint32
 	link uint32 // of the list of free ones, while it is in there; else the LRU list that it counts in
-	used uint32 // for LRU: whether it was looked up lately
+	used uint32 // for LRU: when it was used last
 }
 
 const slotHeaderSize = 16
@@ -48,7 +48,7 @@ type slotSizes struct {
 
 func (t *slots) prepare(b *base, s slotSizes) error {
 	t.meta, t.value, t.shift = uintptr(roundUp8(s.meta)), uintptr(roundUp8(s.value)), 31
-	t.limit, t.copies, t.grown = uint32(s.limit), s.copies, b.opts.Grow
+	t.limit, t.copies = uint32(s.limit), s.copies
 	t.region = memory.Region{ReadOnly: b.flags&flagReadOnlyProgram != 0, Name: b.regionName()}
 	chunk := s.limit
 	if s.grows {
@@ -96,7 +96,7 @@ func (t *slots) add(chunk int, elements uint64) error {
 	t.blocks = append(t.blocks, metas, values)
 	r := t.region
 	r.Base, r.Size = values.Base(), uint64(size)
-	if t.grown != nil && t.shift != 31 {
+	if t.grown != nil {
 		t.grown(r)
 	}
 	atomic.StorePointer(&t.values[chunk], unsafe.Pointer(unsafe.SliceData(values.Bytes())))

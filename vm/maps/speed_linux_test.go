@@ -11,16 +11,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func newTest(t testing.TB, spec *ebpf.MapSpec) Map {
-	t.Helper()
-	m, err := New(spec, Options{CPUs: 4})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { m.Close() })
-	return m
-}
-
 // TestAllocations: what programs do takes nothing from the garbage collector.
 func TestAllocations(t *testing.T) {
 	for _, kind := range []ebpf.MapType{ebpf.Array, ebpf.PerCPUArray, ebpf.Hash, ebpf.PerCPUHash, ebpf.LRUHash, ebpf.LRUCPUHash} {
