@@ -344,6 +344,11 @@ func (g *generator) atomic(base uint8, size int, off int16) {
 		g.add(Store(size, base, off, Reg(g.any())))
 	case n == 2 && !g.fixed[0]:
 		g.add(Atomic(size, code.AtomicCmp, base, off, g.any()))
+		if size == 4 {
+			// Linux 6.18 on amd64 forgets to clear the upper half of r0 when the comparison holds, on some paths that its verifier
+			// does not follow to the end.
+			g.add(Alu32(code.MOV, 0, Reg(0)))
+		}
 	case n == 3:
 		g.add(Atomic(size, code.AtomicXchg, base, off, g.reg()))
 	case n < 6:
