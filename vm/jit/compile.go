@@ -24,16 +24,17 @@ type compiler struct {
 	common  common
 	first   bool  // pass
 	used    []int // of r6 to r9, those that the program uses at all
-	bmi2    bool  // amd64
+	bmi2    bool  // amd64: shifts by any register
 	lse     bool  // arm64
 }
 
 // A function is where the parts of one are.
 type function struct {
-	start, tail, exit int
-	local             bool  // functions of the program call it
-	saves             []reg // what the function changes of what it must preserve
-	length            int   // in slots
+	start, entry int   // for calls of the program's, and for Go, which has pushed the return address
+	tail, exit   int   // ways out: to another program, and back
+	local        bool  // functions of the program call it
+	saves        []reg // what the function changes of what it must preserve
+	length       int   // in slots
 }
 
 // A stub is code that is rarely run and stands behind the functions: it says where to return and goes on in a common routine.
@@ -76,6 +77,9 @@ func (c *compiler) compile() error {
 		c.buf, c.stubs = c.buf[:0], c.stubs[:0]
 		if c.pass(); c.here() == size && !c.first {
 			return nil
+		}
+		if err := c.fits(); err != nil {
+			return err
 		}
 		size = c.here()
 	}

@@ -121,6 +121,7 @@ func (c *compiler) burn(n int) (jump int) {
 }
 
 func (c *compiler) prologue(f code.Func) {
+	c.funcs[c.fn].entry = c.here()
 	for _, r := range c.funcs[c.fn].saves {
 		c.push(r)
 	}
@@ -153,6 +154,9 @@ func (c *compiler) tailCall() {
 	c.unwind()
 	c.rm(0, 0xff, 4, ctx, offTail)
 }
+
+// fits is asked after each pass: jumps go 2 GB far.
+func (c *compiler) fits() error { return nil }
 
 func (c *compiler) insn(in code.Insn) {
 	switch in.Class() {
