@@ -20,6 +20,7 @@ type compiler struct {
 	places  []int // of the slots' code, in this pass up to at and in the last one from there on
 	moved   int   // how much the code of the slot has moved since the last pass
 	funcs   []function
+	loops   map[int]int // to be unrolled
 	stubs   []stub
 	common  common
 	first   bool  // pass
@@ -42,6 +43,8 @@ type stub struct {
 	jump    int // the end of the jump here
 	back    int
 	routine int
+	// Or it pays back fuel, and goes on behind the slot that ends a loop.
+	refund, loop int
 }
 
 // common is where the routines are that the whole image uses.
@@ -71,6 +74,7 @@ func (c *compiler) compile() error {
 			c.funcs[c.p.FuncAt(in.Target(at))].local = true
 		}
 	}
+	c.loops = c.findLoops()
 	size := 0
 	for pass := range maxPasses {
 		c.first = pass == 0
@@ -96,6 +100,10 @@ func (c *compiler) pass() {
 			in := c.p.Insns[c.at]
 			c.moved = c.here() - c.places[c.at]
 			c.places[c.at] = c.here()
+			if last, short := c.loops[c.at]; short {
+				c.loop(last)
+				continue
+			}
 			if in.Op == code.LoadImm64 {
 				c.insn(in)
 				c.at++
@@ -114,7 +122,14 @@ func (c *compiler) pass() {
 	}
 	c.places[len(c.p.Insns)] = c.here()
 	for _, s := range c.stubs {
-		c.stub(s)
+		c.patch(s.jump, c.here())
+		if s.refund != 0 {
+			c.refuel(s.refund)
+			c.jump(always, c.places[s.loop+1])
+			continue
+		}
+		c.lea(tmp2, s.back)
+		c.jump(always, s.routine)
 	}
 }
 
@@ -155,7 +170,7 @@ const farAway = 1 << 28
 
 // slow is a jump to a common routine by way of a stub, which comes back to here.
 func (c *compiler) slow(jump, routine int) {
-	c.stubs = append(c.stubs, stub{jump, c.here(), routine})
+	c.stubs = append(c.stubs, stub{jump: jump, back: c.here(), routine: routine})
 }
 
 // charge asks for fuel of so many instructions.

@@ -1,3 +1,5 @@
+//go:build linux || darwin
+
 package jit
 
 import (
@@ -100,13 +102,6 @@ func (c *compiler) lookup(windowsAt int32, size int) int {
 	return start
 }
 
-// stub emits a stub.
-func (c *compiler) stub(s stub) {
-	c.patch(s.jump, c.here())
-	c.lea(tmp2, s.back)
-	c.patch(c.jumpFar(always), s.routine)
-}
-
 // leave goes to a routine, and comes back behind.
 func (c *compiler) leave(routine int) {
 	const jumpBytes = 5
@@ -118,6 +113,11 @@ func (c *compiler) leave(routine int) {
 func (c *compiler) burn(n int) (jump int) {
 	c.ri(wide, digitSub, fuel, int32(n))
 	return c.jumpFar(ifNegative)
+}
+
+// refuel gives fuel back.
+func (c *compiler) refuel(n int) {
+	c.ri(wide, digitAdd, fuel, int32(n))
 }
 
 func (c *compiler) prologue(f code.Func) {

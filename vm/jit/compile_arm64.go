@@ -1,3 +1,5 @@
+//go:build linux || darwin
+
 package jit
 
 import (
@@ -116,13 +118,6 @@ func (c *compiler) window(w int32, size int) {
 	c.rrr(wide|opSUBS, zero, tmp3, tmp4)
 }
 
-// stub emits a stub.
-func (c *compiler) stub(s stub) {
-	c.patch(s.jump, c.here())
-	c.lea(tmp2, s.back)
-	c.jump(always, s.routine)
-}
-
 // leave goes to a routine, and comes back behind.
 func (c *compiler) leave(routine int) {
 	back := c.here() + 8
@@ -143,6 +138,11 @@ func (c *compiler) burn(n int) (jump int) {
 		c.rrr(wide|opSUBS, fuel, fuel, tmp3)
 	}
 	return c.jumpFar(ifNegative)
+}
+
+// refuel gives fuel back.
+func (c *compiler) refuel(n int) {
+	c.addImm(wide, fuel, fuel, int64(n), tmp)
 }
 
 func (c *compiler) prologue(f code.Func) {
