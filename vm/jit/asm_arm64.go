@@ -239,3 +239,10 @@ func (a *asm) skip(cond byte) (end int) {
 }
 
 func (a *asm) land(end int) { a.patch(end, a.here()) }
+
+// nops is so many bytes that do nothing.
+func (a *asm) nops(n int) {
+	for range n / 4 {
+		a.word(0xd503201f)
+	}
+}

@@ -10,7 +10,7 @@ import (
 )
 
 // A compiler makes machine code of a program in passes: the first one assumes that jumps are long, each further one knows from the one
-// before how far they are, until nothing changes. Code only shrinks, so that what was near stays near.
+// before how far they are, until nothing changes. Code mostly shrinks, so that what was near stays near.
 type compiler struct {
 	asm
 	p       *code.Program
@@ -20,7 +20,7 @@ type compiler struct {
 	places  []int // of the slots' code, in this pass up to at and in the last one from there on
 	moved   int   // how much the code of the slot has moved since the last pass
 	funcs   []function
-	loops   map[int]int // to be unrolled
+	loops   map[int]int // their last slots, by the first
 	stubs   []stub
 	common  common
 	first   bool  // pass
@@ -43,8 +43,6 @@ type stub struct {
 	jump    int // the end of the jump here
 	back    int
 	routine int
-	// Or it pays back fuel, and goes on behind the slot that ends a loop.
-	refund, loop int
 }
 
 // common is where the routines are that the whole image uses.
@@ -54,8 +52,12 @@ type common struct {
 	access                               int    // for what is never in a window
 }
 
-// passes is more than it takes: each one shortens a jump.
-const maxPasses = 64
+// maxPasses is more than it takes, most often four. Moving loops may make what was near far again, and so on: if that does not come to
+// an end, loops stay where they are.
+const (
+	maxPasses     = 256
+	alignedPasses = 16
+)
 
 func (c *compiler) compile() error {
 	c.places = make([]int, len(c.p.Insns)+1)
@@ -74,18 +76,21 @@ func (c *compiler) compile() error {
 			c.funcs[c.p.FuncAt(in.Target(at))].local = true
 		}
 	}
-	c.loops = c.findLoops()
-	size := 0
+	c.loops = findLoops(c.p)
 	for pass := range maxPasses {
 		c.first = pass == 0
-		c.buf, c.stubs = c.buf[:0], c.stubs[:0]
-		if c.pass(); c.here() == size && !c.first {
-			return nil
+		if pass == alignedPasses {
+			clear(c.loops)
 		}
+		before := slices.Clone(c.places)
+		c.buf, c.stubs = c.buf[:0], c.stubs[:0]
+		c.pass()
 		if err := c.fits(); err != nil {
 			return err
 		}
-		size = c.here()
+		if slices.Equal(c.places, before) {
+			return nil
+		}
 	}
 	return fmt.Errorf("program %s: jumps do not settle", c.p.Name)
 }
@@ -98,12 +103,9 @@ func (c *compiler) pass() {
 		c.prologue(f)
 		for c.at = f.Start; c.at < f.End; c.at++ {
 			in := c.p.Insns[c.at]
+			c.align()
 			c.moved = c.here() - c.places[c.at]
 			c.places[c.at] = c.here()
-			if last, short := c.loops[c.at]; short {
-				c.loop(last)
-				continue
-			}
 			if in.Op == code.LoadImm64 {
 				c.insn(in)
 				c.at++
@@ -123,11 +125,6 @@ func (c *compiler) pass() {
 	c.places[len(c.p.Insns)] = c.here()
 	for _, s := range c.stubs {
 		c.patch(s.jump, c.here())
-		if s.refund != 0 {
-			c.refuel(s.refund)
-			c.jump(always, c.places[s.loop+1])
-			continue
-		}
 		c.lea(tmp2, s.back)
 		c.jump(always, s.routine)
 	}

@@ -115,11 +115,6 @@ func (c *compiler) burn(n int) (jump int) {
 	return c.jumpFar(ifNegative)
 }
 
-// refuel gives fuel back.
-func (c *compiler) refuel(n int) {
-	c.ri(wide, digitAdd, fuel, int32(n))
-}
-
 func (c *compiler) prologue(f code.Func) {
 	c.funcs[c.fn].entry = c.here()
 	for _, r := range c.funcs[c.fn].saves {

@@ -140,11 +140,6 @@ func (c *compiler) burn(n int) (jump int) {
 	return c.jumpFar(ifNegative)
 }
 
-// refuel gives fuel back.
-func (c *compiler) refuel(n int) {
-	c.addImm(wide, fuel, fuel, int64(n), tmp)
-}
-
 func (c *compiler) prologue(f code.Func) {
 	c.push(link)
 	c.funcs[c.fn].entry = c.here()
