@@ -1,3 +1,5 @@
+//go:build linux || darwin
+
 package jit
 
 import (
@@ -100,13 +102,6 @@ func (c *compiler) lookup(windowsAt int32, size int) int {
 	return start
 }
 
-// stub emits a stub.
-func (c *compiler) stub(s stub) {
-	c.patch(s.jump, c.here())
-	c.lea(tmp2, s.back)
-	c.patch(c.jumpFar(always), s.routine)
-}
-
 // leave goes to a routine, and comes back behind.
 func (c *compiler) leave(routine int) {
 	const jumpBytes = 5
@@ -121,6 +116,7 @@ func (c *compiler) burn(n int) (jump int) {
 }
 
 func (c *compiler) prologue(f code.Func) {
+	c.funcs[c.fn].entry = c.here()
 	for _, r := range c.funcs[c.fn].saves {
 		c.push(r)
 	}
@@ -153,6 +149,9 @@ func (c *compiler) tailCall() {
 	c.unwind()
 	c.rm(0, 0xff, 4, ctx, offTail)
 }
+
+// fits is asked after each pass: jumps go 2 GB far.
+func (c *compiler) fits() error { return nil }
 
 func (c *compiler) insn(in code.Insn) {
 	switch in.Class() {

@@ -14,6 +14,9 @@ import (
 	"skep/vm/engine"
 )
 
+// Supported tells whether there is machine code for this machine.
+const Supported = true
+
 // An Image is a program as machine code.
 type Image struct {
 	program *code.Program

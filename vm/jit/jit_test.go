@@ -22,3 +22,9 @@ func TestMemory(t *testing.T) { compiler.Memory(t, testing.Short()) }
 func TestAtomics(t *testing.T) { compiler.Atomics(t, testing.Short()) }
 
 func TestControl(t *testing.T) { compiler.Control(t) }
+
+func TestTailCalls(t *testing.T) {
+	compiler.TailCalls(t, compiler)
+	compiler.TailCalls(t, interpreter)
+	interpreter.TailCalls(t, compiler)
+}

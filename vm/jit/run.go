@@ -93,7 +93,7 @@ func (m *Image) run(t *engine.Thread, n *native, f *function, args *[5]uint64) (
 	n.regs[0], n.regs[1], n.regs[2], n.regs[3], n.regs[4], n.regs[5] = 0, args[0], args[1], args[2], args[3], args[4]
 	n.regs[6], n.regs[7], n.regs[8], n.regs[9] = 0, 0, 0, 0
 	n.regs[10] = base + uint64(t.Depth)*engine.FrameSize
-	n.pc = m.address(f.start)
+	n.pc = m.address(f.entry)
 	n.push(m.address(m.done))
 	if m.checked {
 		n.refresh(t)
