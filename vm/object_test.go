@@ -12,6 +12,7 @@ import (
 	"github.com/cilium/ebpf/btf"
 
 	"skep/internal/ktest"
+	"skep/vm/jit"
 )
 
 var compiled = struct {
@@ -74,7 +75,7 @@ func variants() []variant {
 		{"interpreter", LoadOptions{Engine: Interpreter, Trusted: true}},
 		{"interpreter, checked", LoadOptions{Engine: Interpreter}},
 	}
-	if hasJIT {
+	if jit.Supported {
 		vs = append(vs, variant{"JIT", LoadOptions{Engine: JIT, Trusted: true}}, variant{"JIT, checked", LoadOptions{Engine: JIT}})
 	}
 	return vs

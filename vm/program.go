@@ -11,6 +11,7 @@ import (
 	"skep/vm/code"
 	"skep/vm/engine"
 	"skep/vm/interp"
+	"skep/vm/jit"
 )
 
 // A Program is ready to run. It may run on several threads at once.
@@ -81,9 +82,9 @@ func (l *loader) newProgram(p *Program) (*Program, error) {
 }
 
 func (l *loader) newImage(p *Program, helpers []engine.Helper) (engine.Image, error) {
-	p.native = l.options.Engine == JIT || l.options.Engine == Fastest && hasJIT
+	p.native = l.options.Engine == JIT || l.options.Engine == Fastest && jit.Supported
 	if p.native {
-		return compile(p.code, helpers, !p.trusted)
+		return jit.New(p.code, helpers, !p.trusted)
 	}
 	return interp.New(p.code, helpers)
 }
