@@ -28,6 +28,7 @@ type Program struct {
 	image      engine.Image
 	trusted    bool
 	native     bool // machine code
+	probes     bool // loads may be from memory that the host has
 	sources    []source
 }
 
@@ -64,6 +65,12 @@ func (l *loader) newProgram(p *Program) (*Program, error) {
 		return nil, err
 	}
 	p.machine, p.collection, p.trusted = l.machine, l.collection, l.options.Trusted
+	p.native = l.options.Engine == JIT || l.options.Engine == Fastest && jit.Supported
+	p.probes = l.machine.options.Host.ReadKernel != nil && followsPointers(p.Type)
+	if p.probes {
+		// Only the interpreter asks the host, and only for code that it checks.
+		p.native, p.trusted = false, false
+	}
 	helpers, err := l.helpers(p)
 	if err != nil {
 		return nil, err
@@ -82,11 +89,19 @@ func (l *loader) newProgram(p *Program) (*Program, error) {
 }
 
 func (l *loader) newImage(p *Program, helpers []engine.Helper) (engine.Image, error) {
-	p.native = l.options.Engine == JIT || l.options.Engine == Fastest && jit.Supported
 	if p.native {
 		return jit.New(p.code, helpers, !p.trusted)
 	}
 	return interp.New(p.code, helpers)
+}
+
+// followsPointers reports whether the kernel lets programs of the type load from the pointers that their arguments are.
+func followsPointers(t ebpf.ProgramType) bool {
+	switch t {
+	case ebpf.Tracing, ebpf.LSM, ebpf.StructOps, ebpf.RawTracepoint, ebpf.RawTracepointWritable, ebpf.Netfilter:
+		return true
+	}
+	return false
 }
 
 // relocate applies CO-RE relocations against the types of the machine's kernel.

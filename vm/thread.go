@@ -102,6 +102,10 @@ func (t *Thread) run(p *Program, slot int, args [5]uint64) (uint64, error) {
 		t.space.Parent = p.collection.space
 		e.Space = &t.space
 	}
+	e.Probe = nil
+	if p.probes {
+		e.Probe = probeHost
+	}
 	e.Budget = t.Budget
 	if e.Budget == 0 {
 		e.Budget = math.MaxInt64 / 2

@@ -43,6 +43,9 @@ type Thread struct {
 	// Packet is asked by the legacy loads of packets: bytes at an offset, which may be negative, as a number (the first byte is the
 	// highest). If there are none, the function ends with 0.
 	Packet func(t *Thread, skb uint64, off int32, size int) (value uint64, ok bool)
+	// Probe is asked by the interpreter for a load from memory that the program was not given, where the kernel would let a program follow
+	// pointers of its own: the number that is there, if it may be read.
+	Probe func(t *Thread, addr uint64, size int) (value uint64, ok bool)
 	// Tail is set by [Thread.TailCall]: the running function's frame is left, and the image runs from its entry in its place, with the
 	// same r1.
 	Tail      Image
