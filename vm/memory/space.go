@@ -18,7 +18,6 @@ type Region struct {
 type Space struct {
 	mu      sync.Mutex
 	regions atomic.Pointer[[]Region] // by base
-	removed atomic.Uint64
 }
 
 // Add makes a region accessible. It panics if the region overlaps another one, which is a mistake of the machine's.
@@ -45,13 +44,15 @@ func (s *Space) Remove(base uint64) {
 	if at, found := search(old, base); found {
 		regions := slices.Delete(slices.Clone(old), at, at+1)
 		s.regions.Store(&regions)
-		s.removed.Add(1)
+		removed.Add(1)
 	}
 }
 
-// Removed counts the regions that were removed, those of whatever else the space shows included. Who remembers regions looks whether it
-// has changed.
-func (s *Space) Removed() uint64 { return s.removed.Load() }
+// removed counts over all spaces, since one may show the regions of another.
+var removed atomic.Uint64
+
+// Removed counts the regions that were removed. Who remembers regions looks whether it has changed.
+func (s *Space) Removed() uint64 { return removed.Load() }
 
 // Before returns the last region that begins at or before the address.
 func (s *Space) Before(addr uint64) (Region, bool) {
