@@ -15,11 +15,21 @@ var compiler = enginetest.Engine{Name: "jit", New: func(p *code.Program, helpers
 	return jit.New(p, helpers, checked)
 }}
 
-func TestArithmetic(t *testing.T) { compiler.Arithmetic(t, testing.Short()) }
+var plain = enginetest.Engine{Name: "jit, plain", New: func(p *code.Program, helpers []engine.Helper, checked bool) (engine.Image, error) {
+	return jit.NewPlain(p, helpers, checked)
+}}
+
+func TestArithmetic(t *testing.T) {
+	compiler.Arithmetic(t, testing.Short())
+	plain.Arithmetic(t, testing.Short())
+}
 
 func TestMemory(t *testing.T) { compiler.Memory(t, testing.Short()) }
 
-func TestAtomics(t *testing.T) { compiler.Atomics(t, testing.Short()) }
+func TestAtomics(t *testing.T) {
+	compiler.Atomics(t, testing.Short())
+	plain.Atomics(t, testing.Short())
+}
 
 func TestControl(t *testing.T) { compiler.Control(t) }
 

@@ -36,7 +36,7 @@ func seed(t *testing.T) uint64 {
 }
 
 func TestRandom(t *testing.T) {
-	contenders := []enginetest.Contender{interpreter.Contend(t, true), interpreter.Contend(t, false), compiler.Contend(t, false), compiler.Contend(t, true)}
+	contenders := []enginetest.Contender{interpreter.Contend(t, true), interpreter.Contend(t, false), compiler.Contend(t, false), compiler.Contend(t, true), plain.Contend(t, true)}
 	first := seed(t)
 	for i := range uint64(programs(t, 5000)) {
 		if refused, differ := enginetest.Compare(first+i, 8, contenders); refused != nil || differ != nil {

@@ -23,9 +23,9 @@ type Space struct {
 	Private bool
 
 	own     []Region // of a private space
+	removed uint64   // from a private space
 	mu      sync.Mutex
 	regions atomic.Pointer[[]Region] // by base
-	removed atomic.Uint64
 }
 
 // Add makes a region accessible. It panics if the region overlaps another one, which is a mistake of the machine's.
@@ -68,13 +68,19 @@ func (s *Space) Remove(base uint64) {
 	old := s.all()
 	if at, found := search(old, base); found {
 		s.set(slices.Delete(s.changeable(old), at, at+1))
-		s.removed.Add(1)
+		if s.Private {
+			s.removed++
+		} else {
+			removed.Add(1)
+		}
 	}
 }
 
-// Removed counts the regions that were removed, those of whatever else the space shows included. Who remembers regions looks whether it
-// has changed.
-func (s *Space) Removed() uint64 { return s.removed.Load() }
+// removed counts over all spaces but private ones, since one may show the regions of another.
+var removed atomic.Uint64
+
+// Removed counts the regions that were removed. Who remembers regions looks whether it has changed.
+func (s *Space) Removed() uint64 { return removed.Load() + s.removed }
 
 // Before returns the last region that begins at or before the address.
 func (s *Space) Before(addr uint64) (Region, bool) {
