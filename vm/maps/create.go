@@ -125,6 +125,9 @@ func create(a *attr, opts Options) (Map, error) {
 		a.flags&flagNUMANode != 0 && a.numaNode != 0 {
 		return nil, EINVAL
 	}
+	if int(a.keySize) < 0 || int(a.valueSize) < 0 || int(a.maxEntries) < 0 {
+		return nil, ENOMEM // a process of 32 bits
+	}
 	make, known := kinds[a.kind]
 	if !known {
 		return nil, fmt.Errorf("the machine has no maps of this type: %w", EINVAL)
@@ -239,5 +242,5 @@ func isConstant(name string) bool {
 // tooBig says that an area of n elements cannot be had in this process.
 func tooBig(n, size uint64) bool {
 	hi, lo := bits.Mul64(n, size)
-	return hi != 0 || lo > math.MaxInt64/2
+	return hi != 0 || lo > math.MaxInt/2
 }

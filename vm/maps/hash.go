@@ -2,6 +2,7 @@ package maps
 
 import (
 	"encoding/binary"
+	"math"
 	"sync"
 	"sync/atomic"
 	"unsafe"
@@ -88,7 +89,7 @@ func newTable(a *attr, opts Options, shape tableShape) (*Hash, error) {
 	if a.flags&flagNoCommonLRU != 0 {
 		// Each CPU has as many.
 		cpus := opts.CPUs
-		if m.maxEntries = (m.maxEntries + cpus - 1) / cpus * cpus; m.maxEntries > 1<<32-1 {
+		if m.maxEntries = (m.maxEntries + cpus - 1) / cpus * cpus; uint64(m.maxEntries) > math.MaxUint32 {
 			m.maxEntries -= cpus
 		}
 	}

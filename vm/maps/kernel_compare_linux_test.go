@@ -46,7 +46,7 @@ func effort() time.Duration {
 	if s, err := strconv.Atoi(os.Getenv("SKEP_MAPS_SECONDS")); err == nil {
 		return time.Duration(s) * time.Second
 	}
-	return 150 * time.Millisecond
+	return 100 * time.Millisecond
 }
 
 func seed(t *testing.T) *rand.Rand {

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io/fs"
+	"runtime"
 	"sync"
 	"testing"
 
@@ -327,11 +328,14 @@ func TestQueueThreads(t *testing.T) {
 				if thread%2 == 0 {
 					if m.Push(u64(i), Any) == nil {
 						i++
+						continue
 					}
 				} else if m.Pop(v) == nil {
 					own += int(binary.NativeEndian.Uint64(v))
 					i++
+					continue
 				}
+				runtime.Gosched()
 			}
 			mu.Lock()
 			sum += own

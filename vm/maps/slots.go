@@ -62,7 +62,7 @@ func (t *slots) prepare(b *base, s slotSizes) error {
 		}
 		chunk = 1 << t.shift
 	}
-	if s.limit > 1<<31 && !s.grows || tooBig(chunk, uint64(t.value)*uint64(s.copies)) {
+	if s.limit > 1<<31 && !s.grows || tooBig(chunk, uint64(t.meta)) || tooBig(chunk, uint64(t.value)*uint64(s.copies)) {
 		return ENOMEM
 	}
 	if s.copies > 1 {
