@@ -20,6 +20,7 @@ type Context interface {
 // A Record is a context that is only bytes: the record of a tracepoint, the arguments of a raw tracepoint, registers, or a struct of the
 // cgroup kinds. The program may change it.
 type Record struct {
+	machine *Machine
 	block   *memory.Block
 	regions []memory.Region
 	length  bool // r2 is the length
@@ -35,9 +36,9 @@ func (m *Machine) newRecord(content []byte, name string) (*Record, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making a context: %w", err)
 	}
-	m.onClose(b.Free)
 	copy(b.Bytes(), content)
-	r := &Record{block: b}
+	r := &Record{machine: m, block: b}
+	m.opened(r)
 	if len(content) > 0 {
 		r.regions = []memory.Region{{Base: b.Base(), Size: uint64(len(content)), Name: name}}
 	}
@@ -69,6 +70,12 @@ func (m *Machine) NewContext(t ebpf.ProgramType, content []byte) (*Record, error
 		content = append(append([]byte(nil), content...), make([]byte, size-len(content))...)
 	}
 	return m.NewRecord(content)
+}
+
+// Close frees the record. No program may run on it.
+func (r *Record) Close() error {
+	r.machine.forget(r)
+	return r.block.Free()
 }
 
 // Bytes is the record, which stays the same memory. It must not be used after the machine is closed.

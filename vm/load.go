@@ -64,6 +64,7 @@ func (m *Machine) Load(spec *ebpf.CollectionSpec, o *LoadOptions) (*Collection, 
 	if err := l.load(); err != nil {
 		return nil, errors.Join(err, c.Close())
 	}
+	m.opened(c)
 	return c, nil
 }
 
@@ -73,6 +74,7 @@ func sameOrder(o binary.ByteOrder) bool {
 
 // Close frees the programs and the maps of the collection. None may run or be in a map of another collection.
 func (c *Collection) Close() error {
+	c.machine.forget(c)
 	var errs []error
 	for _, p := range c.Programs {
 		errs = append(errs, p.image.Close())

@@ -121,11 +121,7 @@ func (l *loader) relocate(insns asm.Instructions) error {
 	if kernel == nil {
 		return errors.New("its CO-RE relocations need the types of a kernel, and the machine has none")
 	}
-	types, err := btf.NewBuilder(nil, nil)
-	if err != nil {
-		return fmt.Errorf("numbering types: %w", err)
-	}
-	fixups, err := btf.CORERelocate(relocations, []*btf.Spec{kernel}, nativeOrder(), types.Add)
+	fixups, err := fixupsOf(relocations, kernel)
 	if err != nil {
 		return fmt.Errorf("relocating: %w", err)
 	}
@@ -135,6 +131,20 @@ func (l *loader) relocate(insns asm.Instructions) error {
 		}
 	}
 	return nil
+}
+
+func fixupsOf(relocations []*btf.CORERelocation, kernel *btf.Spec) (fixups []btf.COREFixup, err error) {
+	defer func() {
+		// Types of hostile objects may be what cilium/ebpf does not expect.
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the types are malformed: %v", p)
+		}
+	}()
+	types, err := btf.NewBuilder(nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	return btf.CORERelocate(relocations, []*btf.Spec{kernel}, nativeOrder(), types.Add)
 }
 
 // Line is the line of the program's text that the instruction comes from, or nothing.

@@ -33,6 +33,7 @@ type Thread struct {
 	locks   []uint64        // spin locks that the program holds
 	records []record        // of ring buffers, that it has reserved and must submit
 	retval  int64           // of get_retval and set_retval
+	spare   []*memory.Block // for keys
 	text    []byte          // where formatted text is made
 	stack   []uint64        // and where frames are
 }
@@ -46,13 +47,24 @@ func (m *Machine) NewThread(cpu int) (*Thread, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making a thread: %w", err)
 	}
-	m.onClose(stack.Free)
 	t := &Thread{machine: m}
+	m.opened(t)
 	t.space.Private = true
 	t.engine.CPU, t.engine.Stack, t.engine.Machine = cpu, stack, t
 	t.engine.Packet = loadPacket
 	t.space.Add(memory.Region{Base: stack.Base(), Size: uint64(len(stack.Bytes())), Name: "the stack"})
 	return t, nil
+}
+
+// Close frees the thread, which runs no program.
+func (t *Thread) Close() error {
+	t.machine.forget(t)
+	errs := []error{t.engine.Stack.Free()}
+	for _, b := range t.spare {
+		errs = append(errs, b.Free())
+	}
+	t.spare = nil
+	return errors.Join(errs...)
 }
 
 // CPU is the CPU that the thread's programs run on.

@@ -175,11 +175,13 @@ func (r *vmRun) runAll() error {
 		}
 		return fmt.Errorf("program %s sees packets: its context is made of a packet of --pcap, not of --ctx", r.program.Name)
 	}
+	ctx, err := r.machine.NewContext(r.program.Type, content)
+	if err != nil {
+		return err
+	}
+	fresh := slices.Clone(ctx.Bytes())
 	for range r.repeat {
-		ctx, err := r.machine.NewContext(r.program.Type, content)
-		if err != nil {
-			return err
-		}
+		copy(ctx.Bytes(), fresh)
 		start := time.Now()
 		r0, err := r.thread.Run(r.program, ctx)
 		if err != nil {
