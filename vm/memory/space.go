@@ -103,20 +103,24 @@ func (s *Space) Before(addr uint64) (Region, bool) {
 
 // Find returns the region that has all the bytes from addr on.
 func (s *Space) Find(addr, size uint64) (Region, bool) {
-	all := s.all()
-	at, found := search(all, addr)
-	if !found {
-		at--
-	}
-	if at >= 0 {
-		r := all[at]
-		past := addr - r.Base
-		if past <= r.Size && size <= r.Size-past {
-			return r, true
+	for ; s != nil; s = s.Parent {
+		all := s.all()
+		// The last region that does not begin after the address; written out, since unverified code waits for it.
+		low, high := 0, len(all)
+		for low < high {
+			if middle := int(uint(low+high) / 2); all[middle].Base <= addr {
+				low = middle + 1
+			} else {
+				high = middle
+			}
 		}
-	}
-	if s.Parent != nil {
-		return s.Parent.Find(addr, size)
+		if low == 0 {
+			continue
+		}
+		r := &all[low-1]
+		if past := addr - r.Base; past <= r.Size && size <= r.Size-past {
+			return *r, true
+		}
 	}
 	return Region{}, false
 }
