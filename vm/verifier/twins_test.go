@@ -1,0 +1,3 @@
+package verifier
+
+func twinPrograms() []sample { return nil }
