@@ -137,6 +137,7 @@ func (v *verifier) checkArgMemory(c *helperCall, n int, a helper.Arg, r *reg, nu
 	case helper.MapKey:
 		v.needMap(c)
 		v.helperMemory(c, n, int(c.mp.spec.KeySize), how, a.Has(helper.Write), false)
+		v.constantKey(c, r)
 	case helper.MapValue:
 		if null {
 			return
@@ -166,6 +167,30 @@ func (v *verifier) checkArgMemory(c *helperCall, n int, a helper.Arg, r *reg, nu
 		v.timer(c, n, r)
 	case helper.ConstStr:
 		v.constString(n, r)
+	}
+}
+
+// constantKey notes a key of an array that is known: the lookup cannot fail then.
+func (v *verifier) constantKey(c *helperCall, r *reg) {
+	t := c.mp.spec.Type
+	if !v.rules.constantKeys || t != ebpf.Array && t != ebpf.PerCPUArray || r.kind != ptrStack || !r.bits.isConst() {
+		return
+	}
+	spi, at := fillAt(int(r.off) + int(int64(r.bits.value)))
+	s := &v.stackFrame(r).stack[spi]
+	size := int(c.mp.spec.KeySize)
+	run := func(f fill) (n int) {
+		for i := at; i >= 0 && s.fill[i] == f; i-- {
+			n++
+		}
+		return n
+	}
+	switch {
+	case run(fillZero) >= size:
+		c.hasKey, c.key = true, 0
+	case s.spilledScalar() && run(fillSpill) == size && s.reg.bits.isConst():
+		v.markSlotPrecise(int(r.frame), spi)
+		c.hasKey, c.key = true, s.reg.bits.value
 	}
 }
 

@@ -35,7 +35,8 @@ type helperCall struct {
 	mp       *mapDef
 	mapReg   reg
 	ref      uint32 // of the argument that owns one
-	released bool
+	hasKey   bool   // the key is a known number
+	key      uint64
 	memSize  int64 // of AllocSize
 	sizeMax  uint64
 	fillReg  int // memory to be filled, and its size
@@ -183,7 +184,8 @@ func (v *verifier) returned(c *helperCall, r *reg) {
 		r.setPointer(ptrMapValue, 0)
 		r.mp = c.mp
 		r.uid = c.mapReg.uid
-		if c.Ret == helper.RetMapValueOrNull {
+		inRange := c.Number == helperMapLookup && c.hasKey && int64(c.key) >= 0 && c.key < uint64(c.mp.spec.MaxEntries)
+		if c.Ret == helper.RetMapValueOrNull && !inRange {
 			r.flags |= maybeNull
 		} else if r.mayHoldLock() {
 			r.id = v.newID()

@@ -67,6 +67,9 @@ func (k *kernelUnderTest) compareWalks(t *testing.T, s sample) {
 		}
 		n++
 	}
+	if n < len(mine) {
+		t.Logf("kernel ends at step %d:\n%s\nhere:\n%s", n, tail(a.log, 60), strings.Join(text[max(0, n-6):min(len(text), n+3)], "\n"))
+	}
 	t.Logf("%s: kernel %v %d insns %s; here %v %d insns %v", s.name, a.accepted, a.insns, a.reason(), r.Verdict, r.Cost.Insns, r.Rejection)
 }
 
@@ -76,4 +79,9 @@ func (r *reg) debug() string {
 		s += "P"
 	}
 	return fmt.Sprintf("%s(id=%x,off=%d,size=%d,%v,s[%d,%d],u[%d,%d],s32[%d,%d],u32[%d,%d])", s, r.id, r.off, r.size, r.bits, r.smin, r.smax, r.umin, r.umax, r.s32min, r.s32max, r.u32min, r.u32max)
+}
+
+func tail(s string, n int) string {
+	lines := strings.Split(strings.TrimSpace(s), "\n")
+	return strings.Join(lines[max(0, len(lines)-n):], "\n")
 }
