@@ -65,7 +65,7 @@ func (v *verifier) clearCallerSaved(f *frame) {
 
 // exit walks the end of a function.
 func (v *verifier) exit(in insn) (end bool) {
-	if in.Src() != 0 || in.Dst() != 0 || in.Imm != 0 || in.Off != 0 {
+	if in.Src() != 0 || in.Dst() != 0 || in.Imm != 0 {
 		v.reject("opcode", "the exit uses reserved fields")
 	}
 	top := v.cur.top

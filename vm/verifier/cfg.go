@@ -172,7 +172,7 @@ func (v *verifier) findLoops() {
 				}
 				continue
 			}
-			self := v.marks[w]&callsBack != 0
+			self := false
 			for _, next := range to[:count] {
 				self = self || next == w
 				if index[next] > 0 {

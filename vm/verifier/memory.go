@@ -153,6 +153,9 @@ func (v *verifier) access(a access) {
 	case ptrSocket, ptrSockCommon, ptrTCPSock:
 		v.socketAccess(a, r, off)
 	case constMap:
+		if a.write {
+			v.rejectReg(a.reg, "read only", "r%d is %s, which cannot be written", a.reg, r.describe())
+		}
 		v.unmodelled("fields of struct bpf_map")
 	case scalar:
 		v.rejectReg(a.reg, "not a pointer", "r%d is a number and not a pointer: it cannot be followed", a.reg)

@@ -81,7 +81,7 @@ func (v *verifier) compareOpen(s *stored, m mark, add *bool, force bool) (hit, l
 		}
 	case m&callsBack != 0 && v.rules.callbackLoops:
 		if v.statesEqual(s.state, cur, within) {
-			return true, true
+			return true, false
 		}
 		check = false
 	}

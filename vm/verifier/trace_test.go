@@ -73,15 +73,14 @@ func (k *kernelUnderTest) compareWalks(t *testing.T, s sample) {
 	t.Logf("%s: kernel %v %d insns %s; here %v %d insns %v", s.name, a.accepted, a.insns, a.reason(), r.Verdict, r.Cost.Insns, r.Rejection)
 }
 
+func tail(s string, n int) string {
+	lines := strings.Split(strings.TrimSpace(s), "\n")
+	return strings.Join(lines[max(0, len(lines)-n):], "\n")
+}
 func (r *reg) debug() string {
 	s := fmt.Sprintf("%d/%d", r.kind, r.flags)
 	if r.precise {
 		s += "P"
 	}
 	return fmt.Sprintf("%s(id=%x,off=%d,size=%d,%v,s[%d,%d],u[%d,%d],s32[%d,%d],u32[%d,%d])", s, r.id, r.off, r.size, r.bits, r.smin, r.smax, r.umin, r.umax, r.s32min, r.s32max, r.u32min, r.u32max)
-}
-
-func tail(s string, n int) string {
-	lines := strings.Split(strings.TrimSpace(s), "\n")
-	return strings.Join(lines[max(0, len(lines)-n):], "\n")
 }
