@@ -86,6 +86,10 @@ func (v *verifier) unary(in insn) {
 		v.arith(in, d, d)
 		return
 	}
+	if in.op() == opEND && v.rules.swapBits && d.kind == scalar {
+		d.swap(int(in.Imm), is64 || in.fromReg(), v.rules)
+		return
+	}
 	d.setUnknown()
 }
 

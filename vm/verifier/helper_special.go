@@ -51,7 +51,6 @@ func (v *verifier) tailCall() (ended, done bool) {
 	for r := range 6 {
 		f.regs[r].setNotInit()
 	}
-	f.regs[0].setUnknown()
 	v.forgetPackets()
 	v.regs()[0].setUnknown()
 	v.leave()

@@ -35,7 +35,7 @@ func (v *verifier) markPrecise(r int) {
 	t := &v.tracking
 	t.reset(v.cur.top)
 	if v.regs()[r].kind != scalar {
-		return
+		v.rejectReg(r, "precision", "r%d must be a number here, and is %s", r, v.regs()[r].describe())
 	}
 	t.setReg(uint8(r))
 	if !v.rules.lazyPrecision {

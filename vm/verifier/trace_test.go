@@ -2,6 +2,7 @@ package verifier
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"regexp"
 	"strconv"
@@ -21,6 +22,13 @@ func TestTrace(t *testing.T) {
 	}
 	ktest.Need(t, ktest.Root)
 	k := runningKernel(t)
+	if seed, err := strconv.ParseUint(name, 10, 64); err == nil {
+		base := append(scriptPrograms(t, k.version), twinPrograms()...)
+		g := rand.New(rand.NewPCG(seed, 1))
+		b := base[g.IntN(len(base))]
+		k.compareWalks(t, sample{b.name, mutate(b.prog, g)})
+		return
+	}
 	for _, s := range append(scriptPrograms(t, k.version), twinPrograms()...) {
 		if strings.Contains(s.name, name) {
 			k.compareWalks(t, s)
