@@ -254,7 +254,11 @@ func (v *verifier) pointerAdd(in insn, ptr, off *reg, pointerFirst bool) {
 	}
 	life := d.life
 	id := p.id
-	v.saneOffset(dst, &o, p.kind)
+	added := dst
+	if pointerFirst && in.fromReg() {
+		added = int(in.Src())
+	}
+	v.saneOffset(added, &o, p.kind)
 	v.saneOffset(dst, &p, p.kind)
 	*d = p
 	d.life = life

@@ -57,7 +57,7 @@ func scriptPrograms(t testing.TB, kernel Kernel) []sample {
 	}
 	file, err := os.Open("../../lang/bpftrace/lower/testdata/scripts.txt")
 	if err != nil {
-		t.Fatal(err)
+		return all // in a guest, which has the tests but not the repository
 	}
 	defer file.Close()
 	lines := bufio.NewScanner(file)

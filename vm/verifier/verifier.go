@@ -101,6 +101,7 @@ type verifier struct {
 	lastJumps int
 	lastInsns int
 	cost      Cost
+	counts    []int // how often each instruction was walked
 	live      int
 	memory    int
 	tracking  tracker
@@ -135,6 +136,7 @@ func verify(p *program, kernel Kernel, opt Options) (result *Result) {
 	v.findLoops()
 	v.findLiveRegisters()
 	v.liveness = newStackLiveness(v)
+	v.counts = make([]int, len(p.insns))
 	v.walkAll()
 	v.checkStackDepth()
 	return result
@@ -158,6 +160,8 @@ type Rejection struct {
 	Required, Known string
 	// Path is how that knowledge came about, the last step first.
 	Path []Cause
+	// Hottest are the instructions walked most often, where the program was too complex.
+	Hottest []Hot
 
 	reg int
 	at  *state

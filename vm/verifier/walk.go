@@ -68,6 +68,7 @@ func (v *verifier) walkPath() {
 			v.reject("jump", "instruction %d is outside of the program", v.insn)
 		}
 		v.cost.Insns++
+		v.counts[v.insn]++
 		if v.cost.Insns > v.opt.Steps {
 			v.rejectComplex("the program is too complex: the walk has more than %d instructions", v.opt.Steps)
 		}
