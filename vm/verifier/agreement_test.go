@@ -64,7 +64,7 @@ func TestScriptsAgree(t *testing.T) {
 	k := runningKernel(t)
 	var y tally
 	for _, s := range scriptPrograms(t, k.version) {
-		y.add(s.name, verify(s.prog, k.version, Options{CPUs: k.cpus}), k.load(s.prog, false))
+		y.add(s.name, verify(s.prog, k.version, k.options()), k.load(s.prog, false))
 	}
 	y.log(t, 60)
 	if y.unsound > 0 {

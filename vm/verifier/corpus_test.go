@@ -11,8 +11,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/cilium/ebpf"
-
 	"skep/app/tools"
 	"skep/internal/diag"
 	"skep/ir"
@@ -26,15 +24,6 @@ import (
 type sample struct {
 	name string
 	prog *program
-}
-
-// loadable makes of a program one that the running kernel can be asked about: where it lacks the hook, as a type with the same context.
-func loadable(spec *ebpf.ProgramSpec) bool {
-	switch spec.Type {
-	case ebpf.Tracing, ebpf.LSM:
-		return false
-	}
-	return true
 }
 
 // scriptPrograms are the programs that the compiler makes of the scripts in the repository.
@@ -95,9 +84,6 @@ func compiled(name string, src *diag.Source, target *ir.Target, catalog *probe.C
 	}
 	for _, key := range slices.Sorted(maps.Keys(unit.Spec.Programs)) {
 		spec := unit.Spec.Programs[key]
-		if !loadable(spec) {
-			continue
-		}
 		p, err := flatten(unit.Spec, spec)
 		if err != nil {
 			continue

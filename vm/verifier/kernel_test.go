@@ -13,6 +13,7 @@ import (
 	"unsafe"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/rlimit"
 	"golang.org/x/sys/unix"
 )
@@ -23,6 +24,38 @@ type kernelUnderTest struct {
 	cpus    int
 	maps    map[*mapDef]*ebpf.Map
 	log     []byte
+	types   *btf.Spec // nil if the kernel has none
+}
+
+func (k *kernelUnderTest) options() Options {
+	o := Options{CPUs: k.cpus}
+	if k.types != nil {
+		o.Types = k.types
+	}
+	return o
+}
+
+// attachID is the number of the type that a tracing program is attached to.
+func (k *kernelUnderTest) attachID(spec *ebpf.ProgramSpec) uint32 {
+	var t btf.Type
+	var tp *btf.Typedef
+	var f *btf.Func
+	if spec.AttachType == ebpf.AttachTraceRawTp {
+		if k.types.TypeByName("btf_trace_"+spec.AttachTo, &tp) != nil {
+			return 0
+		}
+		t = tp
+	} else {
+		if k.types.TypeByName(spec.AttachTo, &f) != nil {
+			return 0
+		}
+		t = f
+	}
+	id, err := k.types.TypeID(t)
+	if err != nil {
+		return 0
+	}
+	return uint32(id)
 }
 
 func runningKernel(t testing.TB) *kernelUnderTest {
@@ -39,6 +72,9 @@ func runningKernel(t testing.TB) *kernelUnderTest {
 		t.Fatal(err)
 	}
 	r := &kernelUnderTest{version: k, cpus: possibleCPUs(), maps: map[*mapDef]*ebpf.Map{}, log: make([]byte, 4<<20)}
+	if types, err := btf.LoadKernelSpec(); err == nil {
+		r.types = types
+	}
 	t.Cleanup(func() {
 		for _, m := range r.maps {
 			m.Close()
@@ -104,6 +140,9 @@ func (k *kernelUnderTest) load(p *program, verbose bool) kernelAnswer {
 		lineCount, attachBTF uint32
 		attachProg, corN     uint32
 	}{progType: uint32(p.spec.Type), insnCount: uint32(len(p.insns)), attachType: uint32(p.spec.AttachType), flags: p.spec.Flags}
+	if p.spec.Type == ebpf.Tracing && k.types != nil {
+		attr.attachBTF = k.attachID(p.spec)
+	}
 	attr.insns, attr.license = address(insns), address(license)
 	closeBTF := k.addBTF(p, &attr.btfFD, &attr.funcInfo, &attr.funcInfoSize, &attr.funcCount)
 	defer closeBTF()

@@ -39,7 +39,9 @@ func (v *verifier) storeImm(in insn) {
 	if in.Src() != 0 {
 		v.reject("opcode", "the store uses reserved fields")
 	}
-	v.read(in.Dst())
+	if d := v.read(in.Dst()); d.kind == ptrCtx && !v.rules.ctxImmediates {
+		v.rejectReg(int(in.Dst()), "context", "constants cannot be stored in the context, only registers")
+	}
 	v.access(access{reg: int(in.Dst()), off: int(in.Off), size: in.size(), write: true, value: -1})
 }
 

@@ -16,6 +16,9 @@ func (v *verifier) stackAccess(a access, r *reg) {
 		}
 		return
 	}
+	if !v.rules.variableStack {
+		v.rejectReg(a.reg, "stack", "the offset in the stack must be known")
+	}
 	if a.write {
 		v.stackWriteSomewhere(a, r, f)
 		return
@@ -313,9 +316,6 @@ func (v *verifier) stackWriteSomewhere(a access, r *reg, f *frame) {
 	for off := lo; off < hi; off++ {
 		spi, at := fillAt(off)
 		s := &f.stack[spi]
-		if s.fill[at] == fillInvalid && !v.rules.uninitStack {
-			v.rejectReg(a.reg, "stack", "bytes never written may be hit by a store at an unknown offset")
-		}
 		// A zero written over a zero stays one.
 		if zero && s.fill[at] == fillSpill && s.spilledScalar() && s.reg.isNull() && v.rules.kernel >= linux(6, 8) {
 			keptZero = true

@@ -88,7 +88,7 @@ func TestMutationsAgree(t *testing.T) {
 			continue
 		}
 		p := mutate(b.prog, g)
-		r := verify(p, k.version, Options{CPUs: k.cpus})
+		r := verify(p, k.version, k.options())
 		y.add(fmt.Sprintf("%s seed %d", b.name, s), r, k.load(p, false))
 	}
 	y.log(t, 80)

@@ -38,6 +38,7 @@ const (
 	trusted    // of BTF pointers: valid, and fit for helpers
 	untrusted
 	perCPU
+	rcu // of BTF pointers: valid until the end of the program
 )
 
 // A reg is what is known of a register, or of a spilled one.

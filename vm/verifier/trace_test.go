@@ -41,7 +41,8 @@ func TestTrace(t *testing.T) {
 func (k *kernelUnderTest) compareWalks(t *testing.T, s sample) {
 	var mine []int
 	var text []string
-	r := verify(s.prog, k.version, Options{CPUs: k.cpus, trace: func(v *verifier) {
+	o := k.options()
+	o.trace = func(v *verifier) {
 		mine = append(mine, v.insn)
 		line := fmt.Sprintf("%d: frame %d", v.insn, v.cur.top)
 		for i := range v.regs() {
@@ -58,7 +59,8 @@ func (k *kernelUnderTest) compareWalks(t *testing.T, s sample) {
 			}
 		}
 		text = append(text, line)
-	}})
+	}
+	r := verify(s.prog, k.version, o)
 	a := k.load(s.prog, true)
 	n := 0
 	for i, line := range strings.Split(a.log, "\n") {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
 )
 
 // A Verdict is the answer for one program and one kernel.
@@ -106,6 +107,8 @@ type verifier struct {
 	memory    int
 	tracking  tracker
 	ctx       *ctxTable
+	hook      *btf.FuncProto // of tracing programs, with its arguments
+	hookArgs  []btf.FuncParam
 }
 
 func verify(p *program, kernel Kernel, opt Options) (result *Result) {
