@@ -105,6 +105,9 @@ func btfField(v *verifier, a ctxField) bool {
 		case *btf.Int:
 			return true
 		case *btf.Struct, *btf.Union:
+			if v.prog.spec.AttachType == ebpf.AttachTraceRawTp && weakArgs[v.prog.spec.AttachTo].number>>(a.off/8)&1 != 0 {
+				return true
+			}
 			*a.kind = ptrBTF
 			*a.flags = 0
 			if v.prog.spec.AttachType == ebpf.AttachTraceRawTp && v.rules.trustedArgs {
@@ -130,11 +133,8 @@ func (v *verifier) nullableArg(i int) bool {
 	if strings.HasSuffix(v.hookArgs[i].Name, "__nullable") {
 		return true
 	}
-	return nullableArgs[v.prog.spec.AttachTo]>>i&1 != 0
+	return weakArgs[v.prog.spec.AttachTo].null>>i&1 != 0
 }
-
-// nullableArgs are arguments of tracepoints that may be null, as bits: measured by loading programs that use each, on Linux 6.18.
-var nullableArgs = map[string]uint16{}
 
 // loadedBTF gives a pointer loaded from the context its type.
 func (v *verifier) loadedBTF(x *reg, off int) {
@@ -229,12 +229,12 @@ func (v *verifier) member(at int, t btf.Type, off, size, depth int) (target btf.
 		v.rejectReg(at, "bounds", "%d bytes at offset %d do not lie in a member of struct %s", size, off, t.TypeName())
 	}
 	var members []btf.Member
-	length := 0
+	length, union := 0, false
 	switch s := t.(type) {
 	case *btf.Struct:
 		members, length = s.Members, int(s.Size)
 	case *btf.Union:
-		members, length = s.Members, int(s.Size)
+		members, length, union = s.Members, int(s.Size), len(s.Members) > 1
 	default:
 		v.unmodelled("BTF pointers to what is no struct")
 	}
@@ -302,6 +302,9 @@ func (v *verifier) member(at int, t btf.Type, off, size, depth int) (target btf.
 			return nil, memberName{}
 		}
 		if off+size > base+n {
+			if union {
+				continue // another view of the same bytes may be wide enough
+			}
 			outside()
 		}
 		return nil, memberName{}

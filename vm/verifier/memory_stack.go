@@ -145,7 +145,7 @@ func (v *verifier) writeBytes(a access, s *slot, first int, r *reg, zero bool) {
 	s.reg.kind = notInit
 	if s.fill[7] == fillSpill {
 		for i := range s.fill {
-			if s.fill[i] == fillSpill {
+			if s.fill[i] != fillInvalid {
 				s.fill[i] = fillMisc
 			}
 		}

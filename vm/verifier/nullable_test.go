@@ -31,8 +31,8 @@ func TestNullableArgs(t *testing.T) {
 			continue
 		}
 		name := strings.TrimPrefix(def.Name, "btf_trace_")
-		if mask := k.nullable(t, name, def); mask != nullableArgs[name] {
-			lacks = append(lacks, fmt.Sprintf("%q: %#x,", name, mask))
+		if got := k.weakArgs(t, name, def); got != weakArgs[name] {
+			lacks = append(lacks, fmt.Sprintf("%q: {%#x, %#x},", name, got.null, got.number))
 		}
 	}
 	slices.Sort(lacks)
@@ -41,15 +41,15 @@ func TestNullableArgs(t *testing.T) {
 	}
 }
 
-// nullable is which of a tracepoint's arguments the kernel says may be null, or no pointer at all.
-func (k *kernelUnderTest) nullable(t *testing.T, name string, def *btf.Typedef) (mask uint16) {
+// weakArgs asks the kernel which of a tracepoint's arguments may be null, or are no pointers at all.
+func (k *kernelUnderTest) weakArgs(t *testing.T, name string, def *btf.Typedef) (weak weakArg) {
 	p, _ := btf.UnderlyingType(def).(*btf.Pointer)
 	if p == nil {
-		return 0
+		return weak
 	}
 	proto, _ := btf.UnderlyingType(p.Target).(*btf.FuncProto)
 	if proto == nil || len(proto.Params) == 0 {
-		return 0
+		return weak
 	}
 	for i, param := range proto.Params[1:] {
 		ptr, _ := btf.UnderlyingType(param.Type).(*btf.Pointer)
@@ -66,9 +66,13 @@ func (k *kernelUnderTest) nullable(t *testing.T, name string, def *btf.Typedef) 
 			t.Fatal(err)
 		}
 		a := k.load(prog, false)
-		if !a.accepted && (strings.Contains(a.log, "_or_null") || strings.Contains(a.log, "invalid mem access 'scalar'")) {
-			mask |= 1 << i
+		switch {
+		case a.accepted:
+		case strings.Contains(a.reason(), "_or_null"):
+			weak.null |= 1 << i
+		case strings.Contains(a.reason(), "invalid mem access 'scalar'"):
+			weak.number |= 1 << i
 		}
 	}
-	return mask
+	return weak
 }

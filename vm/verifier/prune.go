@@ -195,6 +195,9 @@ func (v *verifier) covers(old, cur *reg, m *idMap, how sameness) bool {
 		if !old.precise && how == covers {
 			return true
 		}
+		if old.id == 0 && v.rules.freeIDs {
+			return old.within(cur) && old.bits.has(cur.bits)
+		}
 		if old.id&idDelta != cur.id&idDelta || old.id&idDelta != 0 && old.off != cur.off {
 			return false
 		}

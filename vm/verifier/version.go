@@ -86,6 +86,7 @@ type rules struct {
 	helperAccess  bool // 6.14: helpers that only read memory leave what is known of it
 	ctxImmediates bool // 6.4: constants can be stored in the context
 	variableStack bool // 5.12: the stack can be accessed at unknown offsets
+	freeIDs       bool // 6.18: a number that had no id may have one when it comes again
 	trustedArgs   bool // 6.2: pointers of the kernel are trusted, or not
 	swapBits      bool // 6.18: known bits are followed through byte swaps
 	constantKeys  bool // 6.14: a lookup in an array with a known index does not fail
@@ -102,7 +103,7 @@ func rulesOf(k Kernel) *rules {
 		stackPrecision: since(6, 8), lazyPrecision: since(6, 2), uninitStack: since(6, 3), miscIsScalar: since(6, 9), longHistory: since(6, 12),
 		callbackLoops: since(6, 8), callbacks: since(5, 13), loopHelper: since(5, 17), staticRegs: since(6, 15), staticStack: since(6, 18),
 		mayGoto: since(6, 9), isaV4: since(6, 6), fetchAtomics: since(5, 12), acquire: since(6, 15), roMapReads: since(5, 5),
-		stackRound16: since(6, 9), privateStack: since(6, 13), tailReachable: since(6, 18), helperAccess: since(6, 14), cpuRange: since(6, 10), constantKeys: since(6, 14), swapBits: since(6, 18), trustedArgs: since(6, 2), ctxImmediates: since(6, 4), variableStack: since(5, 12),
+		stackRound16: since(6, 9), privateStack: since(6, 13), tailReachable: since(6, 18), helperAccess: since(6, 14), cpuRange: since(6, 10), constantKeys: since(6, 14), swapBits: since(6, 18), trustedArgs: since(6, 2), freeIDs: since(6, 18), ctxImmediates: since(6, 4), variableStack: since(5, 12),
 	}
 	if r.mixedBounds {
 		r.deduceRounds = 2
