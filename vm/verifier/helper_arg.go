@@ -34,7 +34,7 @@ func (v *verifier) checkArg(c *helperCall, i int, a helper.Arg) {
 		v.checkArgOffset(c, n, a, r)
 	}
 	if r.ref != 0 && !(r.kind == scalar) {
-		if a.Has(helper.Release) && r.off != 0 {
+		if a.Has(helper.Release) && r.off != 0 && v.rules.wholeRecords {
 			v.rejectReg(n, "reference", "r%d must be as it was acquired, and not %d more", n, r.off)
 		}
 		if c.ref != 0 {
@@ -108,7 +108,7 @@ func (v *verifier) checkArgOffset(c *helperCall, n int, a helper.Arg, r *reg) {
 	case ptrStack, ptrPacket, ptrPacketMeta, ptrMapKey, ptrMapValue, scalar:
 		return
 	case ptrMem:
-		if a.Kind() != helper.RingbufMem {
+		if a.Kind() != helper.RingbufMem || !v.rules.wholeRecords {
 			return
 		}
 	case ptrBTF:

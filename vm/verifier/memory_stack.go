@@ -84,10 +84,14 @@ func (v *verifier) stackWrite(a access, f *frame, off int) {
 		v.liveness.write(f.number, 1<<spi)
 	}
 	switch {
-	case r != nil && first == 7 && r.kind == scalar && (a.size == 8 || v.rules.spillPartial):
+	case r != nil && first == 7 && v.spillable(r):
 		fits := r.width() <= 8*a.size
-		if v.rules.spillIDs && fits || !v.rules.spillIDs && v.rules.kernel >= linux(6, 4) && false {
+		if v.rules.spillIDs && fits {
 			v.linkable(r)
+		}
+		if !v.rules.spillIDs && in.Dst() != 10 {
+			// Stores by other registers cannot be found again on the way back.
+			v.markPrecise(a.value)
 		}
 		v.spill(s, r, a.size)
 		if v.rules.spillIDs && !fits || !v.rules.spillIDs && a.size != 8 {
@@ -115,6 +119,20 @@ func (v *verifier) stackWrite(a access, f *frame, off int) {
 	if h.access && v.rules.stackPrecision {
 		v.remember(h, nil)
 	}
+}
+
+// spillable reports whether a number is stored as what it is, or only as bytes.
+func (v *verifier) spillable(r *reg) bool {
+	if r.kind != scalar {
+		return false
+	}
+	if v.rules.spillIDs {
+		return true
+	}
+	var all reg
+	all.unbounded()
+	all.bits = r.bits
+	return !r.isNull() && !all.sameRange(r)
 }
 
 // spill stores a register in a slot.

@@ -82,7 +82,7 @@ func (v *verifier) trackLoad(in insn, h *step) bool {
 	}
 	t.clearReg(in.Dst())
 	if !v.rules.stackPrecision {
-		if in.Src() != 10 || in.size() != 8 && !v.rules.spillPartial {
+		if in.Src() != 10 {
 			return true
 		}
 		spi := (-int(in.Off) - 1) / 8

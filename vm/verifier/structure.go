@@ -121,7 +121,7 @@ func (v *verifier) checkOpcode(in insn) {
 	case classJMP32:
 		switch op := in.op(); op {
 		case jA:
-			ok = v.rules.isaV4 && !in.fromReg()
+			ok = v.rules.longJumps && !in.fromReg()
 		case jCALL, jEXIT, jCOND:
 		default:
 			ok = op < jCOND

@@ -87,6 +87,8 @@ type rules struct {
 	ctxImmediates bool // 6.4: constants can be stored in the context
 	variableStack bool // 5.12: the stack can be accessed at unknown offsets
 	freeIDs       bool // 6.18: a number that had no id may have one when it comes again
+	longJumps     bool // 6.1: jumps of 32 bits, brought to it later
+	wholeRecords  bool // 5.18: what is released must be as it was acquired
 	trustedArgs   bool // 6.2: pointers of the kernel are trusted, or not
 	swapBits      bool // 6.18: known bits are followed through byte swaps
 	constantKeys  bool // 6.14: a lookup in an array with a known index does not fail
@@ -99,11 +101,11 @@ func rulesOf(k Kernel) *rules {
 		kernel: k, mixedBounds: since(6, 8), deduceRounds: 1, signCrossing: since(6, 17), regRegRanges: since(6, 8), wrappedSums: since(6, 17),
 		signedMul: since(6, 14), signedBitwise: since(6, 9), negRange: since(6, 17), shl32Negative: since(6, 13), tnumOverlap: since(6, 18),
 		tnumMulUnion: since(6, 18), jsetForgets: since(6, 17), deltaLinks: since(6, 11), spillIDs: since(6, 8), narrowSpills: since(6, 9),
-		spillImm: since(5, 19), preciseIDs: since(6, 5), scalarIDCheck: since(6, 5), spillPartial: since(5, 16), callPrecision: since(6, 4),
+		spillImm: since(5, 19), preciseIDs: since(6, 5), scalarIDCheck: since(6, 5), callPrecision: since(6, 4),
 		stackPrecision: since(6, 8), lazyPrecision: since(6, 2), uninitStack: since(6, 3), miscIsScalar: since(6, 9), longHistory: since(6, 12),
 		callbackLoops: since(6, 8), callbacks: since(5, 13), loopHelper: since(5, 17), staticRegs: since(6, 15), staticStack: since(6, 18),
 		mayGoto: since(6, 9), isaV4: since(6, 6), fetchAtomics: since(5, 12), acquire: since(6, 15), roMapReads: since(5, 5),
-		stackRound16: since(6, 9), privateStack: since(6, 13), tailReachable: since(6, 18), helperAccess: since(6, 14), cpuRange: since(6, 10), constantKeys: since(6, 14), swapBits: since(6, 18), trustedArgs: since(6, 2), freeIDs: since(6, 18), ctxImmediates: since(6, 4), variableStack: since(5, 12),
+		stackRound16: since(6, 9), privateStack: since(6, 13), tailReachable: since(6, 18), helperAccess: since(6, 14), cpuRange: since(6, 10), constantKeys: since(6, 14), swapBits: since(6, 18), trustedArgs: since(6, 2), longJumps: since(6, 1), wholeRecords: since(5, 18), freeIDs: since(6, 18), ctxImmediates: since(6, 4), variableStack: since(5, 12),
 	}
 	if r.mixedBounds {
 		r.deduceRounds = 2
