@@ -205,6 +205,8 @@ func (p *Packet) enter() (args [5]uint64, version uint64) {
 
 func (p *Packet) memory() []memory.Region { return p.regions }
 
+func (p *Packet) fits(t ebpf.ProgramType) bool { return SeesPackets(t) && p.skb == (t != ebpf.XDP) }
+
 // packet is the context of the running program if it is a packet.
 func (t *Thread) packet() *Packet {
 	p, _ := t.context.(*Packet)

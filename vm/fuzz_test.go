@@ -25,20 +25,22 @@ func FuzzObject(f *testing.F) {
 			return
 		}
 		for _, e := range []Engine{Interpreter, Fastest} {
-			runAnything(t, spec, e)
+			runAnything(t, spec, e, false)
 		}
+		// Programs that are verified after that run without checks.
+		runAnything(t, spec, Fastest, true)
 	})
 }
 
 // runAnything runs all programs of a collection for a moment.
-func runAnything(t *testing.T, spec *ebpf.CollectionSpec, e Engine) {
+func runAnything(t *testing.T, spec *ebpf.CollectionSpec, e Engine, verify bool) {
 	m, err := New(Options{CPUs: 2, MapMemory: 1 << 24, Clock: &ManualClock{}, KernelTypes: spec.Types,
 		Kconfig: map[string]string{"CONFIG_BPF": "y", "CONFIG_HZ": "250"}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer m.Close()
-	c, err := m.Load(spec, &LoadOptions{Engine: e})
+	c, err := m.Load(spec, &LoadOptions{Engine: e, Verify: verify})
 	if err != nil {
 		return
 	}
@@ -151,8 +153,9 @@ func TestHostileObjects(t *testing.T) {
 			}
 			loaded++
 			for _, e := range []Engine{Interpreter, Fastest} {
-				runAnything(t, spec, e)
+				runAnything(t, spec, e, false)
 			}
+			runAnything(t, spec, Fastest, true)
 		}
 	}
 	if loaded == 0 {

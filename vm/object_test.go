@@ -74,6 +74,7 @@ func variants() []variant {
 	vs := []variant{
 		{"interpreter", LoadOptions{Engine: Interpreter, Trusted: true}},
 		{"interpreter, checked", LoadOptions{Engine: Interpreter}},
+		{"fastest, verified", LoadOptions{Verify: true}},
 	}
 	if jit.Supported {
 		vs = append(vs, variant{"JIT", LoadOptions{Engine: JIT, Trusted: true}}, variant{"JIT, checked", LoadOptions{Engine: JIT}})

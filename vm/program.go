@@ -38,15 +38,14 @@ func (p *Program) ID() uint32 { return p.id }
 // Code is the program as engines run it. It must not be changed.
 func (p *Program) Code() *code.Program { return p.code }
 
+// Checked reports whether the program's memory accesses are checked as it runs.
+func (p *Program) Checked() bool { return !p.trusted }
+
 // Calls are the names of the helpers and kernel functions that the program calls, sorted.
 func (p *Program) Calls() []string { return sortedCalls(p.code) }
 
 func (l *loader) loadProgram(name string, spec *ebpf.ProgramSpec) (*Program, error) {
-	insns := append(asm.Instructions(nil), spec.Instructions...)
-	if err := l.relocate(insns); err != nil {
-		return nil, err
-	}
-	linked, sources, err := l.link(name, insns)
+	linked, sources, err := l.link(name, l.relocated[name])
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +63,7 @@ func (l *loader) newProgram(p *Program) (*Program, error) {
 	if err := p.code.Check(level); err != nil {
 		return nil, err
 	}
-	p.machine, p.collection, p.trusted = l.machine, l.collection, l.options.Trusted
+	p.machine, p.collection, p.trusted = l.machine, l.collection, l.options.Trusted || l.verified[p.Name]
 	p.native = l.options.Engine == JIT || l.options.Engine == Fastest && jit.Supported
 	p.probes = l.machine.options.Host.ReadKernel != nil && followsPointers(p.Type)
 	if p.probes {

@@ -87,6 +87,9 @@ func (t *Thread) Run(p *Program, c Context) (r0 uint64, err error) {
 	if t.program != nil {
 		return 0, ErrBusy
 	}
+	if p.trusted && !c.fits(p.Type) {
+		return 0, fmt.Errorf("running program %s: a %T is not the context of programs of type %s", p.Name, c, p.Type)
+	}
 	return t.run(p, 0, t.attach(c))
 }
 
