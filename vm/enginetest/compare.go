@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"skep/vm/code"
 	"skep/vm/memory"
 )
 
@@ -66,13 +67,13 @@ func Compare(seed uint64, values int, contenders []Contender) (refused, differ e
 		for i, run := range runs {
 			out := bytes.Clone(in)
 			if err := run(out); err != nil {
-				return nil, fmt.Errorf("seed %d, %s: %w\n%s", seed, contenders[i].Name, err, Listing(r))
+				return nil, fmt.Errorf("seed %d, %s: %w\n%s", seed, contenders[i].Name, err, Listing(r.Program))
 			}
 			if i == 0 {
 				first = out
 			} else if at := different(first, out); at >= 0 {
 				return nil, fmt.Errorf("seed %d: %s and %s differ in the word at %d: %x, %x\nvalue % x\n%s", seed, contenders[0].Name,
-					contenders[i].Name, at, first[at:at+8], out[at:at+8], in, Listing(r))
+					contenders[i].Name, at, first[at:at+8], out[at:at+8], in, Listing(r.Program))
 			}
 		}
 	}
@@ -90,11 +91,11 @@ func different(a, b []byte) int {
 }
 
 // Listing is the program in numbers.
-func Listing(r *Random) string {
+func Listing(p *code.Program) string {
 	var b strings.Builder
-	for at, in := range r.Program.Insns {
-		if r.Program.FuncAt(at) >= 0 {
-			fmt.Fprintf(&b, "function %d\n", r.Program.FuncAt(at))
+	for at, in := range p.Insns {
+		if p.FuncAt(at) >= 0 {
+			fmt.Fprintf(&b, "function %d\n", p.FuncAt(at))
 		}
 		fmt.Fprintf(&b, "%4d: op %02x dst r%d src r%d off %d imm %#x\n", at, in.Op, in.Dst(), in.Src(), in.Off, uint32(in.Imm))
 	}

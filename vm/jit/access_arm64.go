@@ -79,7 +79,7 @@ func (c *compiler) atomic(in code.Insn, size uint32) {
 		c.rr(size<<30|opLDAR, regs[in.Dst()], tmp)
 	case in.Imm == code.AtomicStore:
 		c.rr(size<<30|opSTLR, src, tmp)
-	case c.lse:
+	case c.extended:
 		c.atomicLSE(in, size)
 	default:
 		c.atomicLoop(in, size)

@@ -13,20 +13,19 @@ import (
 // before how far they are, until nothing changes. Code mostly shrinks, so that what was near stays near.
 type compiler struct {
 	asm
-	p       *code.Program
-	checked bool
-	at      int   // slot
-	fn      int   // function
-	places  []int // of the slots' code, in this pass up to at and in the last one from there on
-	moved   int   // how much the code of the slot has moved since the last pass
-	funcs   []function
-	loops   map[int]int // their last slots, by the first
-	stubs   []stub
-	common  common
-	first   bool  // pass
-	used    []int // of r6 to r9, those that the program uses at all
-	bmi2    bool  // amd64: shifts by any register
-	lse     bool  // arm64
+	p        *code.Program
+	checked  bool
+	at       int   // slot
+	fn       int   // function
+	places   []int // of the slots' code, in this pass up to at and in the last one from there on
+	moved    int   // how much the code of the slot has moved since the last pass
+	funcs    []function
+	loops    map[int]int // their last slots, by the first
+	stubs    []stub
+	common   common
+	first    bool  // pass
+	used     []int // of r6 to r9, those that the program uses at all
+	extended bool  // the processor has what not all of its kind have: BMI2, or atomic instructions on arm64
 }
 
 // A function is where the parts of one are.

@@ -32,7 +32,7 @@ const (
 	sp    reg = 31
 )
 
-func (c *compiler) detect() { c.lse = cpu.ARM64.HasATOMICS }
+func (c *compiler) detect() { c.extended = cpu.ARM64.HasATOMICS }
 
 // routines emits what all functions use. They find in tmp2 where to go on.
 func (c *compiler) routines() {
@@ -270,9 +270,32 @@ func (c *compiler) call(in code.Insn) {
 		c.patch(c.here(), c.funcs[c.p.FuncAt(in.Target(c.at))].start)
 		return
 	}
+	if a := c.p.Calls[in.Imm].Array; a != nil && !c.checked {
+		c.array(a)
+		return
+	}
 	for r := range c.arguments(in) {
 		c.store(ctx, offRegs+8*int32(r+1), regs[r+1])
 	}
 	c.setExit(exitCall, in.Imm)
 	c.leave(c.common.call)
+}
+
+// array looks up the key at r2.
+func (c *compiler) array(a *code.Array) {
+	const madd = 0x1b000000
+	value, key := regs[0], regs[2]
+	c.access(opLDR, 2, tmp, key, 0, zero)
+	c.movImm(value, 0)
+	c.compareImm(0, tmp, int64(a.Entries), tmp2)
+	none := c.skip(ifNotBelow)
+	c.movImm(tmp2, uint64(a.Stride))
+	c.movImm(value, a.Base)
+	c.rrr(wide|madd|uint32(value)<<10, value, tmp, tmp2)
+	if a.CPU != 0 {
+		c.movImm(tmp2, uint64(a.CPU))
+		c.load(tmp, ctx, offCPU)
+		c.rrr(wide|madd|uint32(value)<<10, value, tmp, tmp2)
+	}
+	c.land(none)
 }
