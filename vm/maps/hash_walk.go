@@ -1,6 +1,9 @@
 package maps
 
-import "sync/atomic"
+import (
+	"bytes"
+	"sync/atomic"
+)
 
 func (m *Hash) ForEach(cpu int, f func(key []byte, value uint64) bool) (int, error) {
 	if !m.perCPU {
@@ -24,6 +27,18 @@ func (m *Hash) ForEach(cpu int, f func(key []byte, value uint64) bool) (int, err
 		}
 	}
 	return n, nil
+}
+
+func (m *Hash) KeyOf(value uint64) []byte {
+	i, ok := m.number(value)
+	if !ok {
+		return nil
+	}
+	e := m.header(i)
+	s := m.shard(atomic.LoadUint32(&e.hash))
+	s.Lock() // against another key coming in meanwhile
+	defer s.Unlock()
+	return bytes.Clone(bytesAt(key(e), m.keySize))
 }
 
 func (m *Hash) userValueSize() int {

@@ -161,6 +161,21 @@ func (t *slots) at(i uint32, cpu int) unsafe.Pointer {
 	return unsafe.Add(atomic.LoadPointer(&t.values[i>>(t.shift&31)]), uintptr(i&(1<<(t.shift&31)-1))*t.value+uintptr(cpu)*t.cpu)
 }
 
+// number is the element whose first value is at an address.
+func (t *slots) number(value uint64) (uint32, bool) {
+	for chunk := range t.values {
+		base := atomic.LoadPointer(&t.values[chunk])
+		if base == nil {
+			continue
+		}
+		i := (value - address(base)) / uint64(t.value)
+		if i < 1<<t.shift && uint64(chunk)<<t.shift+i < uint64(t.fresh.Load()) {
+			return uint32(chunk)<<t.shift + uint32(i), true
+		}
+	}
+	return 0, false
+}
+
 // take gives an element that nobody uses; its memory is as it was left.
 func (t *slots) take() (uint32, error) {
 	for {
