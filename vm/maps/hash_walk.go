@@ -35,10 +35,15 @@ func (m *Hash) KeyOf(value uint64) []byte {
 		return nil
 	}
 	e := m.header(i)
-	s := m.shard(atomic.LoadUint32(&e.hash))
-	s.Lock() // against another key coming in meanwhile
-	defer s.Unlock()
-	return bytes.Clone(bytesAt(key(e), m.keySize))
+	// Without a lock, since Release is called under one: another key may come in meanwhile.
+	for range 100 {
+		h := atomic.LoadUint32(&e.hash)
+		k := bytes.Clone(bytesAt(key(e), m.keySize))
+		if m.hash(k) == h && atomic.LoadUint32(&e.hash) == h {
+			return k
+		}
+	}
+	return nil
 }
 
 func (m *Hash) userValueSize() int {

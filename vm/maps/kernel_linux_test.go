@@ -17,7 +17,7 @@ import (
 // after have more flags.
 func known(t testing.TB) {
 	t.Helper()
-	ktest.Need(t, ktest.Root)
+	ktest.Need(t, ktest.Root, ktest.RingBuf)
 	var name unix.Utsname
 	if err := unix.Uname(&name); err != nil {
 		t.Fatal(err)
