@@ -121,7 +121,7 @@ func newTable(a *attr, opts Options, shape tableShape) (*Hash, error) {
 			m.slots.close()
 			return nil, err
 		}
-		m.header(m.shards[i].spare).link = noList
+		m.state(m.shards[i].spare).link = noList
 	}
 	if m.heads, err = memory.New(int(buckets) * 8); err != nil {
 		m.slots.close()
@@ -228,7 +228,7 @@ func (m *Hash) Lookup(cpu int, key []byte) uint64 {
 		return 0
 	}
 	if m.lru != nil {
-		m.lru.touch(e)
+		m.lru.touch(m.state(i))
 	}
 	if !m.perCPU {
 		cpu = 0
@@ -279,19 +279,17 @@ func (m *Hash) update(cpu int, key, value []byte, flags uint64, all bool) error 
 	case m.perCPU:
 		m.write(old, cpu, value, false, all)
 		if m.lru != nil {
-			m.lru.touch(e)
+			m.lru.touch(m.state(old))
 		}
 	default:
 		n := s.spare
 		m.write(n, 0, value, true, false)
 		if m.lru != nil {
-			atomic.StoreUint32(&m.header(n).link, atomic.LoadUint32(&e.link))
-			m.lru.touch(m.header(n))
+			m.lru.replace(old, n)
 		}
 		m.link(n, key, h)
 		m.unlink(old, h)
 		m.release(m.at(old, 0))
-		atomic.StoreUint32(&e.link, noList)
 		s.spare = old
 	}
 	return nil

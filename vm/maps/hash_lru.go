@@ -40,7 +40,7 @@ func newLRU(m *Hash) *lru {
 }
 
 // touch notes that an element is used.
-func (l *lru) touch(e *slotHeader) {
+func (l *lru) touch(e *slotState) {
 	// Only written if it changes, so that CPUs can share it.
 	if now := l.clock.Load(); atomic.LoadUint32(&e.used) != now {
 		atomic.StoreUint32(&e.used, now)
@@ -79,16 +79,23 @@ func (l *lru) take(cpu int) (uint32, error) {
 }
 
 func (l *lru) enter(i uint32, list int) {
-	e := l.m.header(i)
+	e := l.m.state(i)
 	atomic.StoreUint32(&e.link, uint32(list))
 	l.touch(e)
 }
 
 // giveBack lets others have an element, and then says so.
 func (l *lru) giveBack(i uint32) {
-	list := &l.lists[atomic.LoadUint32(&l.m.header(i).link)]
+	list := &l.lists[atomic.LoadUint32(&l.m.state(i).link)]
 	l.m.give(i)
 	list.count.Add(-1)
+}
+
+// replace has an element count instead of another one, which becomes spare.
+func (l *lru) replace(old, by uint32) {
+	was := l.m.state(old)
+	l.enter(by, int(atomic.LoadUint32(&was.link)))
+	atomic.StoreUint32(&was.link, noList)
 }
 
 // evict takes an element of a list out of its bucket.
@@ -117,7 +124,7 @@ func (l *lru) oldest(number int) (oldest uint32, ok bool) {
 	age, seen := uint32(0), 0
 	for range tries {
 		i := rand.Uint32N(elements)
-		e := l.m.header(i)
+		e := l.m.state(i)
 		if atomic.LoadUint32(&e.link) != uint32(number) {
 			continue
 		}
@@ -143,7 +150,7 @@ func (l *lru) remove(i uint32, number int) bool {
 	s.Lock()
 	defer s.Unlock()
 	// If it is in a bucket, link is that of its list.
-	if atomic.LoadUint32(&e.hash) != h || atomic.LoadUint32(&e.link) != uint32(number) || !m.unlink(i, h) {
+	if atomic.LoadUint32(&e.hash) != h || atomic.LoadUint32(&m.state(i).link) != uint32(number) || !m.unlink(i, h) {
 		return false
 	}
 	m.release(m.at(i, 0))

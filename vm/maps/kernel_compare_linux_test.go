@@ -13,8 +13,6 @@ import (
 	"time"
 
 	"github.com/cilium/ebpf"
-
-	"skep/internal/ktest"
 )
 
 // face is what bpf(2) offers, on the kernel's map and on ours.
@@ -60,8 +58,7 @@ func seed(t *testing.T) *rand.Rand {
 
 // TestKernelOperations makes random sequences of system calls on a real map and on ours, and compares all results.
 func TestKernelOperations(t *testing.T) {
-	ktest.Need(t, ktest.Root, ktest.Release("6.18"))
-	ktest.Edges(t)
+	known(t)
 	total := 0
 	for _, s := range subjects(t) {
 		t.Run(s.label, func(t *testing.T) {

@@ -8,14 +8,11 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
-
-	"skep/internal/ktest"
 )
 
 // TestKernelCreate makes maps of random attributes in the kernel and here, and compares the errors.
 func TestKernelCreate(t *testing.T) {
-	ktest.Need(t, ktest.Root, ktest.Release("6.18"))
-	ktest.Edges(t)
+	known(t)
 	r := seed(t)
 	n, made := 0, 0
 	sizes := []uint32{0, 0, 1, 3, 4, 4, 4, 4, 5, 8, 8, 8, 9, 16, 16, 32, 64, 100, 256, 260, 261, 512, 513, 1016, 1017, 1024, 4096, 4097, 8192, 32760, 32761, 32768, 32769,
@@ -119,8 +116,7 @@ func isStorage(kind ebpf.MapType) bool {
 
 // TestKernelFields makes maps whose values have the kernel's own fields.
 func TestKernelFields(t *testing.T) {
-	ktest.Need(t, ktest.Root, ktest.Release("6.18"))
-	ktest.Edges(t)
+	known(t)
 	member := func(name string, typ btf.Type, at uint32) btf.Member {
 		return btf.Member{Name: name, Type: typ, Offset: btf.Bits(at * 8)}
 	}

@@ -37,8 +37,8 @@ func readPerf(pages []byte, most int) (records [][]byte) {
 
 // TestKernelPerf has programs output the same to a real perf event and to ours.
 func TestKernelPerf(t *testing.T) {
-	ktest.Need(t, ktest.Root, ktest.Perf)
-	ktest.Edges(t)
+	ktest.Need(t, ktest.Perf)
+	known(t)
 	runtime.LockOSThread() // and end with the test
 	cpus := ebpf.MustPossibleCPU()
 	cpu := cpus - 1

@@ -12,8 +12,6 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"golang.org/x/sys/unix"
-
-	"skep/internal/ktest"
 )
 
 // programs do to a kernel's map what programs can. Arguments and results lie in an array's only value:
@@ -169,8 +167,7 @@ func b2i(b bool) int64 {
 
 // TestKernelPrograms mixes what programs do, on any CPU, with what user space does.
 func TestKernelPrograms(t *testing.T) {
-	ktest.Need(t, ktest.Root, ktest.Release("6.18"))
-	ktest.Edges(t)
+	known(t)
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	var before unix.CPUSet

@@ -13,8 +13,6 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"golang.org/x/sys/unix"
-
-	"skep/internal/ktest"
 )
 
 // readRing is a reader as there are many, of the pages that the kernel shows. It takes at most some records.
@@ -116,8 +114,7 @@ func (p *ringPrograms) run(t *testing.T, name string, flags uint64, data []byte)
 // TestKernelRingBuf has programs send the same to a real ring buffer and to ours, and the same reader read both: results, records, every
 // byte of the pages, and who is woken must be the same.
 func TestKernelRingBuf(t *testing.T) {
-	ktest.Need(t, ktest.Root, ktest.Release("6.18"))
-	ktest.Edges(t)
+	known(t)
 	const size = 4096
 	page := os.Getpagesize()
 	a := &attr{kind: ebpf.RingBuf, maxEntries: size, fields: noFields}

@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"github.com/cilium/ebpf"
-
-	"skep/internal/ktest"
 )
 
 // TestThreads has several threads work on one map at once, each on keys of its own: what one of them does must come out as if it were
@@ -37,8 +35,7 @@ func TestThreads(t *testing.T) {
 			refill(t, m)
 		})
 		t.Run(c.label+"/kernel", func(t *testing.T) {
-			ktest.Need(t, ktest.Root, ktest.Release("6.18"))
-			ktest.Edges(t)
+			known(t)
 			k, err := inKernel(t, &c.attr, nil)
 			if err != nil {
 				t.Fatal(err)

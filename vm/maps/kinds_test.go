@@ -347,3 +347,28 @@ func TestQueueThreads(t *testing.T) {
 		t.Errorf("the sum is %d, not %d", sum, want)
 	}
 }
+
+func TestKeyOf(t *testing.T) {
+	for _, s := range []*ebpf.MapSpec{
+		{Type: ebpf.Array, KeySize: 4, ValueSize: 12, MaxEntries: 3000},
+		{Type: ebpf.Hash, KeySize: 4, ValueSize: 12, MaxEntries: 3000},
+		{Type: ebpf.Hash, KeySize: 4, ValueSize: 5000, MaxEntries: 3000, Flags: flagNoPrealloc},
+		{Type: ebpf.LRUHash, KeySize: 4, ValueSize: 12, MaxEntries: 3000},
+	} {
+		m := newTest(t, s)
+		value := make([]byte, s.ValueSize)
+		for i := range 3000 {
+			m.Update(0, u32(i), value, Any)
+		}
+		for i := range 3000 {
+			if got := m.KeyOf(m.Lookup(0, u32(i))); !bytes.Equal(got, u32(i)) {
+				t.Fatalf("%s: the key is %x, not %x", s.Type, got, u32(i))
+			}
+		}
+		for _, r := range m.Regions() {
+			if m.KeyOf(r.Base-1) != nil || len(m.Regions()) == 1 && m.KeyOf(r.Base+r.Size+1<<20) != nil {
+				t.Errorf("%s: there is a key for memory of others", s.Type)
+			}
+		}
+	}
+}

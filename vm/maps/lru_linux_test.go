@@ -6,8 +6,6 @@ import (
 	"testing"
 
 	"github.com/cilium/ebpf"
-
-	"skep/internal/ktest"
 )
 
 // TestLRU checks what an LRU table guarantees, of the kernel's and of ours: nothing new is refused, there are never more entries than
@@ -44,8 +42,7 @@ func TestLRU(t *testing.T) {
 			}
 		})
 		t.Run(name+"/kernel", func(t *testing.T) {
-			ktest.Need(t, ktest.Root)
-			ktest.Edges(t)
+			known(t)
 			k, err := inKernel(t, a, nil)
 			if err != nil {
 				t.Fatal(err)

@@ -49,6 +49,10 @@ type Map interface {
 	// returns, and may not be memory that programs can reach. It gives how many entries f got.
 	ForEach(cpu int, f func(key []byte, value uint64) bool) (int, error)
 
+	// KeyOf gives the key of the entry whose value is at an address, for callbacks of timers; nil where values have none. Others may
+	// delete the entry at any time.
+	KeyOf(value uint64) []byte
+
 	// Regions is the memory that programs may touch through this map. A map that grows tells of more by [Options.Grow].
 	Regions() []memory.Region
 	// Fields is where the kernel's own fields are in each value.
@@ -119,6 +123,7 @@ func (b *base) Delete([]byte) error                                 { return EIN
 func (b *base) Push([]byte, uint64) error                           { return EINVAL }
 func (b *base) Pop([]byte) error                                    { return EINVAL }
 func (b *base) Peek([]byte) error                                   { return EINVAL }
+func (b *base) KeyOf(uint64) []byte                                 { return nil }
 func (b *base) Regions() []memory.Region                            { return nil }
 func (b *base) Close() error                                        { return nil }
 func (b *base) userLookup(_, _ []byte, _ uint64) error              { return ENOTSUPP }
