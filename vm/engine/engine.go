@@ -2,17 +2,17 @@
 package engine
 
 import (
-	"fmt"
+	"errors"
 	"sync/atomic"
 
 	"skep/vm/memory"
 )
 
-// FrameSize is the size of one function's stack frame; MaxFrames is how deep functions may call each other.
 const (
-	FrameSize    = 512
-	MaxFrames    = 8
-	MaxTailCalls = 33
+	FrameSize    = 512     // of one function's stack frame
+	MaxFrames    = 8       // how deep functions may call each other
+	MaxTailCalls = 33      // in a run
+	MaxLoops     = 8 << 20 // how often may_goto goes on, in a run
 )
 
 // A Helper is what a call leaves the program for. It may run the program's functions by [Thread.Call], and end the program with
@@ -27,36 +27,126 @@ type Image interface {
 	Close() error
 }
 
-// A Thread runs one program at a time, like a CPU. Its fields are set before Run by who owns it.
+// A Thread runs one program at a time, like a CPU. Its fields are set before Run by who owns it. It is not copied.
 type Thread struct {
 	CPU   int
 	Stack *memory.Block // MaxFrames frames; the frame at depth d ends, and r10 points, at base + (d+1)*FrameSize
 	Depth int           // of the frame that runs next; engines set it around calls of helpers, for functions they call back
-	Space *memory.Space // what unverified code may touch, the stack included; nil trusts the code
-	// Budget is the number of instructions (the interpreter) or backward jumps and calls (the JIT) that may still be run.
+	// Space is what unverified code may touch, the stack included; nil trusts the code. Engines remember regions: one that is removed
+	// while a program runs must stay mapped until the program has come back from a helper or ended.
+	Space *memory.Space
+	// Budget is how many instructions may still be run. Engines count at jumps backward, by their distance, and at calls, by the length
+	// of the function: a program runs no more than the budget and its own length.
 	Budget int64
-	// Stop ends the program at its next backward jump or call.
+	// Stop ends the program soon: after a helper, or within some 100,000 instructions.
 	Stop atomic.Bool
-	// Tail is set by the helper of tail calls: the engine leaves all frames of the program and Run continues there, with the same r1.
+	// Packet is asked by the legacy loads of packets: bytes at an offset, which may be negative, as a number (the first byte is the
+	// highest). If there are none, the function ends with 0.
+	Packet func(t *Thread, skb uint64, off int32, size int) (value uint64, ok bool)
+	// Probe is asked by the interpreter for a load from memory that the program was not given, where the kernel would let a program follow
+	// pointers of its own: the number that is there, if it may be read.
+	Probe func(t *Thread, addr uint64, size int) (value uint64, ok bool)
+	// Tail is set by [Thread.TailCall]: the running function's frame is left, and the image runs from its entry in its place, with the
+	// same r1.
 	Tail      Image
-	TailCalls int
-	Machine   any // whatever the helpers need
+	TailCalls int    // taken in this run
+	Loops     uint32 // how often may_goto may still go on
+	Machine   any    // whatever the helpers need
+	Native    any    // what the JIT keeps with the thread
 
+	args  [MaxFrames + 1][5]uint64
 	image Image
 	fault error
+	wants bool // a helper has set Tail or fault
 }
 
-// A Fault tells why a program was ended.
-type Fault struct {
-	Program string
-	Slot    int // of the instruction
-	Regs    [11]uint64
-	Reason  string
-	Err     error // of a helper, or nil
+// Call runs, for a helper, the function of the running program that begins at the slot. After an error the helper returns at once: the
+// program ends with that error.
+func (t *Thread) Call(slot int, args [5]uint64) (r0 uint64, err error) {
+	if t.image == nil {
+		return 0, errors.New("no program runs")
+	}
+	r0, err = t.image.Run(t, slot, args)
+	if err != nil {
+		t.Fail(err)
+	}
+	return r0, err
 }
 
-func (f *Fault) Error() string {
-	return fmt.Sprintf("program %s ended at instruction %d: %s", f.Program, f.Slot, f.Reason)
+// Fail ends the running program for a reason when the helper that calls it returns.
+func (t *Thread) Fail(err error) { t.fault, t.wants = err, true }
+
+// TailCall makes the program go on in another one when the helper returns, and tells whether it does: the number of tail calls in a run
+// is limited.
+func (t *Thread) TailCall(to Image) bool {
+	if t.TailCalls >= MaxTailCalls {
+		return false
+	}
+	t.TailCalls++
+	t.Tail, t.wants = to, true
+	return true
 }
 
-func (f *Fault) Unwrap() error { return f.Err }
+// Reset makes the thread fit for another run after a helper has panicked. After other ends of programs it is.
+func (t *Thread) Reset() {
+	t.Depth, t.Tail, t.image, t.fault, t.wants = 0, nil, nil, nil, false
+	t.Stop.Store(false)
+}
+
+// What follows is for engines.
+
+// sliceLength is how many instructions are run between looks at Stop and at what the garbage collector wants: with a cache miss in each,
+// less than 20 ms.
+const sliceLength = 128 << 10
+
+// Begin says that the image runs on the thread, and returns the one that did, for End.
+func (t *Thread) Begin(image Image) (outer Image) {
+	outer = t.image
+	t.image = image
+	if outer == nil {
+		t.TailCalls, t.Loops = 0, MaxLoops
+		if t.wants { // set by who is no helper
+			t.Tail, t.fault, t.wants = nil, nil, false
+		}
+	}
+	return outer
+}
+
+// End says that the image that was begun has ended.
+func (t *Thread) End(outer Image) { t.image = outer }
+
+// Slice takes from the budget what may be run until Refill is asked.
+func (t *Thread) Slice() int64 {
+	n := min(t.Budget, sliceLength)
+	t.Budget -= n
+	return n
+}
+
+// Refill is asked when less than nothing is left of a slice. It returns the next slice, or why there is none.
+func (t *Thread) Refill(left int64) (int64, error) {
+	t.Budget += left
+	switch {
+	case t.Stop.Load():
+		return 0, ErrStopped
+	case t.Budget < 0:
+		return 0, ErrBudget
+	}
+	return t.Slice(), nil
+}
+
+// Args is where a helper that is called finds its arguments. Depth has been set.
+func (t *Thread) Args() *[5]uint64 { return &t.args[t.Depth] }
+
+// Pending tells whether a helper that has returned wants more than that the program goes on: a tail call, or its end.
+func (t *Thread) Pending() bool { return t.wants || t.Stop.Load() }
+
+// TakeTail returns the program of a pending tail call and why the program must end, if it must.
+func (t *Thread) TakeTail() (tail Image, err error) {
+	tail, t.Tail, t.wants = t.Tail, nil, false
+	if t.fault != nil {
+		err, t.fault = t.fault, nil
+	} else if t.Stop.Load() {
+		err = ErrStopped
+	}
+	return tail, err
+}

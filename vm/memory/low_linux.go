@@ -48,7 +48,9 @@ func allocateLow(size int) ([]byte, error) {
 	return nil, unix.ENOMEM
 }
 
-func releaseLow(b []byte) error { return unix.MunmapPtr(unsafe.Pointer(unsafe.SliceData(b)), uintptr(cap(b))) }
+func releaseLow(b []byte) error {
+	return unix.MunmapPtr(unsafe.Pointer(unsafe.SliceData(b)), uintptr(cap(b)))
+}
 
 // at makes a pointer of an address that the garbage collector has no part in.
 func at(addr uint64) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Pointer(&addr)) }

@@ -58,6 +58,31 @@ func TestParent(t *testing.T) {
 			t.Errorf("%d is found: %v", addr, ok)
 		}
 	}
+	for addr, want := range map[uint64]string{600: "map", 1500: "stack", 400: ""} {
+		if r, _ := s.Before(addr); r.Name != want {
+			t.Errorf("before %d there is %q, not %q", addr, r.Name, want)
+		}
+	}
+}
+
+func TestPrivate(t *testing.T) {
+	s := Space{Private: true}
+	for i := range 10 {
+		s.Add(Region{Base: uint64(1000 - i*100), Size: 10})
+	}
+	allocations := testing.AllocsPerRun(10, func() {
+		s.Remove(500)
+		if _, ok := s.Find(500, 1); ok {
+			t.Error("a region that was removed is found")
+		}
+		s.Add(Region{Base: 500, Size: 20})
+		if _, ok := s.Find(519, 1); !ok {
+			t.Error("the region is not found")
+		}
+	})
+	if allocations != 0 {
+		t.Errorf("changes in place allocate %v times", allocations)
+	}
 }
 
 func TestSpace(t *testing.T) {
@@ -79,5 +104,22 @@ func TestSpace(t *testing.T) {
 	s.Remove(1000)
 	if _, ok := s.Find(1000, 1); ok {
 		t.Error("a region that was removed is found")
+	}
+}
+
+func TestSpaceBefore(t *testing.T) {
+	var s Space
+	s.Add(Region{Base: 1000, Size: 10, Name: "a"})
+	s.Add(Region{Base: 2000, Size: 10, Name: "b"})
+	for addr, want := range map[uint64]string{999: "", 1000: "a", 1999: "a", 2000: "b", ^uint64(0): "b"} {
+		if r, ok := s.Before(addr); ok != (want != "") || r.Name != want {
+			t.Errorf("before %d is %q, not %q", addr, r.Name, want)
+		}
+	}
+	before := s.Removed()
+	s.Remove(1000)
+	s.Remove(1000)
+	if got := s.Removed() - before; got != 1 {
+		t.Errorf("one region was removed, and %d were counted", got)
 	}
 }

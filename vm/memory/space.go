@@ -18,7 +18,12 @@ type Region struct {
 type Space struct {
 	// Parent has further regions, which several spaces share: those of maps. It is set before the space is used.
 	Parent *Space
+	// Private says that the space is read and changed by one goroutine only, so that changes are made in place. It is set before the
+	// space is used.
+	Private bool
 
+	own     []Region // of a private space
+	removed uint64   // from a private space
 	mu      sync.Mutex
 	regions atomic.Pointer[[]Region] // by base
 }
@@ -35,8 +40,25 @@ func (s *Space) Add(r Region) {
 	if found || at > 0 && old[at-1].Base+old[at-1].Size > r.Base || at < len(old) && r.Base+r.Size > old[at].Base {
 		panic(fmt.Sprintf("memory: region %s at %#x overlaps another", r.Name, r.Base))
 	}
-	regions := slices.Insert(slices.Clone(old), at, r)
-	s.regions.Store(&regions)
+	s.set(slices.Insert(s.changeable(old), at, r))
+}
+
+// changeable is the regions as a slice that may be changed, and set makes it the regions.
+func (s *Space) changeable(old []Region) []Region {
+	if s.Private {
+		return old
+	}
+	return slices.Clone(old)
+}
+
+func (s *Space) set(regions []Region) {
+	if s.Private {
+		s.own = regions
+		s.regions.Store(&s.own)
+		return
+	}
+	shared := regions
+	s.regions.Store(&shared)
 }
 
 // Remove takes away the region that begins at base.
@@ -45,27 +67,60 @@ func (s *Space) Remove(base uint64) {
 	defer s.mu.Unlock()
 	old := s.all()
 	if at, found := search(old, base); found {
-		regions := slices.Delete(slices.Clone(old), at, at+1)
-		s.regions.Store(&regions)
+		s.set(slices.Delete(s.changeable(old), at, at+1))
+		if s.Private {
+			s.removed++
+		} else {
+			removed.Add(1)
+		}
 	}
+}
+
+// removed counts over all spaces but private ones, since one may show the regions of another.
+var removed atomic.Uint64
+
+// Removed counts the regions that were removed. Who remembers regions looks whether it has changed.
+func (s *Space) Removed() uint64 { return removed.Load() + s.removed }
+
+// Before returns the last region that begins at or before the address.
+func (s *Space) Before(addr uint64) (Region, bool) {
+	r, ok := Region{}, false
+	all := s.all()
+	at, found := search(all, addr)
+	switch {
+	case found:
+		return all[at], true
+	case at > 0:
+		r, ok = all[at-1], true
+	}
+	if s.Parent != nil {
+		if p, has := s.Parent.Before(addr); has && (!ok || p.Base > r.Base) {
+			return p, true
+		}
+	}
+	return r, ok
 }
 
 // Find returns the region that has all the bytes from addr on.
 func (s *Space) Find(addr, size uint64) (Region, bool) {
-	all := s.all()
-	at, found := search(all, addr)
-	if !found {
-		at--
-	}
-	if at >= 0 {
-		r := all[at]
-		past := addr - r.Base
-		if past <= r.Size && size <= r.Size-past {
-			return r, true
+	for ; s != nil; s = s.Parent {
+		all := s.all()
+		// The last region that does not begin after the address; written out, since unverified code waits for it.
+		low, high := 0, len(all)
+		for low < high {
+			if middle := int(uint(low+high) / 2); all[middle].Base <= addr {
+				low = middle + 1
+			} else {
+				high = middle
+			}
 		}
-	}
-	if s.Parent != nil {
-		return s.Parent.Find(addr, size)
+		if low == 0 {
+			continue
+		}
+		r := &all[low-1]
+		if past := addr - r.Base; past <= r.Size && size <= r.Size-past {
+			return *r, true
+		}
 	}
 	return Region{}, false
 }
