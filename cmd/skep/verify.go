@@ -8,10 +8,12 @@ import (
 	"io"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
 	"github.com/spf13/pflag"
 
 	"skep/app/tools"
@@ -25,7 +27,7 @@ import (
 	"skep/vm/verifier"
 )
 
-const verifyUsage = `usage: skep verify FILE [--kernel 5.10,6.1,…] [--program NAME] [--json]
+const verifyUsage = `usage: skep verify FILE [--kernel 5.10,6.1,…] [--program NAME] [--btf FILE] [--json]
 
 tells whether the programs of an ELF object or a script will be loaded by these kernels, and if not, why.
 `
@@ -34,9 +36,12 @@ tells whether the programs of an ELF object or a script will be loaded by these 
 type verification struct {
 	*environment
 	file, program string
+	btf           string // a file with the types of the kernels asked about
 	kernels       []verifier.Kernel
 	json          bool
 	refused       bool
+	own           verifier.Kernel // the running one, whose types are known
+	types         verifier.Types
 }
 
 // runVerify asks the verifier about the programs of a file. It needs neither a kernel of that version nor privileges.
@@ -46,6 +51,7 @@ func runVerify(env *environment, args []string) int {
 	f.SetOutput(io.Discard)
 	names := f.StringSlice("kernel", nil, "")
 	f.StringVar(&v.program, "program", "", "")
+	f.StringVar(&v.btf, "btf", "", "")
 	f.BoolVar(&v.json, "json", false, "")
 	err := f.Parse(args)
 	if err == nil && f.NArg() != 1 {
@@ -66,6 +72,13 @@ func runVerify(env *environment, args []string) int {
 	if v.kernels == nil {
 		v.kernels = verifier.Kernels
 	}
+	if v.btf != "" {
+		types, err := btf.LoadSpec(v.btf)
+		if err != nil {
+			return fail(env, fmt.Errorf("reading the kernel's types: %w", err))
+		}
+		v.types = types
+	}
 	v.file = f.Arg(0)
 	if err := v.run(); err != nil {
 		return fail(env, err)
@@ -78,6 +91,13 @@ func runVerify(env *environment, args []string) int {
 
 func (v *verification) run() error {
 	text, err := os.ReadFile(v.file)
+	if errors.Is(err, os.ErrNotExist) && tools.Exists(v.file) {
+		tool, err := tools.Load(v.file)
+		if err != nil {
+			return err
+		}
+		return v.tool(tool)
+	}
 	if err != nil {
 		return fmt.Errorf("reading what is to be verified: %w", err)
 	}
@@ -88,13 +108,25 @@ func (v *verification) run() error {
 		}
 		return v.each(func(verifier.Kernel) (*ebpf.CollectionSpec, *lower.Unit, error) { return spec, nil, nil })
 	}
-	return v.script(string(text))
+	if tool, err := tools.Parse(filepath.Base(v.file), string(text)); err == nil {
+		return v.tool(tool)
+	}
+	src := &diag.Source{Name: v.file, Text: string(text)}
+	tools.Complete(src)
+	return v.script(src, nil)
+}
+
+// tool verifies a tool as it is called without flags.
+func (v *verification) tool(tool *tools.Tool) error {
+	call, err := tool.Command(tools.ThisMachine(), nil)
+	if err != nil {
+		return err
+	}
+	return v.script(tool.Run(call), call.Params)
 }
 
 // script compiles a script for each kernel: what is made of it depends on what the kernel has.
-func (v *verification) script(text string) error {
-	src := &diag.Source{Name: v.file, Text: text}
-	tools.Complete(src)
+func (v *verification) script(src *diag.Source, named map[string]string) error {
 	o := &options{}
 	tree, list := syntax.Parse(src, syntax.Options{})
 	if show(v.environment, o, list) {
@@ -107,7 +139,7 @@ func (v *verification) script(text string) error {
 	catalog := &probe.Catalog{}
 	return v.each(func(k verifier.Kernel) (*ebpf.CollectionSpec, *lower.Unit, error) {
 		target := &ir.Target{Kernel: uint32(k), Arch: own.Arch, CPUs: own.CPUs}
-		checked, list := check.Check(tree, check.Options{Catalog: catalog, Target: target, Unsafe: true, Env: os.Getenv})
+		checked, list := check.Check(tree, check.Options{Catalog: catalog, Target: target, Unsafe: true, Named: named, Env: os.Getenv})
 		if show(v.environment, o, list) {
 			return nil, nil, errShown{}
 		}
@@ -163,7 +195,7 @@ func (v *verification) each(of func(verifier.Kernel) (*ebpf.CollectionSpec, *low
 				continue
 			}
 			found = true
-			r, err := verifier.Verify(spec, name, k, verifier.Options{})
+			r, err := verifier.Verify(spec, name, k, v.options(k))
 			if err != nil {
 				return err
 			}
@@ -177,6 +209,27 @@ func (v *verification) each(of func(verifier.Kernel) (*ebpf.CollectionSpec, *low
 		return fmt.Errorf("%s has no program %s", v.file, v.program)
 	}
 	return nil
+}
+
+// options gives the verifier what is known of the kernel: of the running one, its types and its number of processors.
+func (v *verification) options(k verifier.Kernel) verifier.Options {
+	if v.own == 0 {
+		v.own = 1
+		if target, err := kernel.New().Target(); err == nil {
+			v.own = verifier.Kernel(target.Kernel &^ 0xff)
+		}
+		if types, err := btf.LoadKernelSpec(); err == nil && v.btf == "" {
+			v.types = types
+		}
+	}
+	if v.btf != "" {
+		return verifier.Options{Types: v.types}
+	}
+	if k != v.own {
+		return verifier.Options{}
+	}
+	cpus, _ := ebpf.PossibleCPU()
+	return verifier.Options{CPUs: cpus, Types: v.types}
 }
 
 // locate gives the place of an instruction in the source, and that line's text.

@@ -32,8 +32,8 @@ func scriptPrograms(t testing.TB, kernel Kernel) []sample {
 	target := &ir.Target{Kernel: uint32(kernel), Arch: runtime.GOARCH, CPUs: max(1, possibleCPUs())}
 	catalog := &probe.Catalog{}
 	var all []sample
-	add := func(name string, src *diag.Source) {
-		for _, s := range compiled(name, src, target, catalog) {
+	add := func(name string, src *diag.Source, named map[string]string) {
+		for _, s := range compiled(name, src, target, catalog, named) {
 			all = append(all, s)
 		}
 	}
@@ -42,7 +42,11 @@ func scriptPrograms(t testing.TB, kernel Kernel) []sample {
 		if err != nil {
 			t.Fatal(err)
 		}
-		add(name, tool.Source())
+		call, err := tool.Command(tools.ThisMachine(), nil)
+		if err != nil {
+			continue // it needs arguments
+		}
+		add(name, tool.Run(call), call.Params)
 	}
 	file, err := os.Open("../../lang/bpftrace/lower/testdata/scripts.txt")
 	if err != nil {
@@ -58,23 +62,23 @@ func scriptPrograms(t testing.TB, kernel Kernel) []sample {
 		if _, rest, ok := strings.Cut(text, "] "); ok && text[0] == '[' {
 			text = rest
 		}
-		add(fmt.Sprintf("scripts.txt:%d", n), &diag.Source{Name: "script", Text: text})
+		add(fmt.Sprintf("scripts.txt:%d", n), &diag.Source{Name: "script", Text: text}, nil)
 	}
 	examples, _ := filepath.Glob("../../examples/*.bt")
 	for _, path := range examples {
 		if text, err := os.ReadFile(path); err == nil {
-			add(filepath.Base(path), &diag.Source{Name: path, Text: string(text)})
+			add(filepath.Base(path), &diag.Source{Name: path, Text: string(text)}, nil)
 		}
 	}
 	return all
 }
 
-func compiled(name string, src *diag.Source, target *ir.Target, catalog *probe.Catalog) (all []sample) {
+func compiled(name string, src *diag.Source, target *ir.Target, catalog *probe.Catalog, named map[string]string) (all []sample) {
 	script, list := syntax.Parse(src, syntax.Options{})
 	if list.HasErrors() {
 		return nil
 	}
-	tree, list := check.Check(script, check.Options{Catalog: catalog, Target: target, Unsafe: true, Env: func(string) string { return "" }})
+	tree, list := check.Check(script, check.Options{Catalog: catalog, Target: target, Unsafe: true, Named: named, Env: func(string) string { return "" }})
 	if list.HasErrors() {
 		return nil
 	}

@@ -16,9 +16,6 @@ func (v *verifier) stackAccess(a access, r *reg) {
 		}
 		return
 	}
-	if !v.rules.variableStack {
-		v.rejectReg(a.reg, "stack", "the offset in the stack must be known")
-	}
 	if a.write {
 		v.stackWriteSomewhere(a, r, f)
 		return
@@ -42,7 +39,7 @@ func (v *verifier) stackBounds(at int, r *reg, off, size int, write bool) {
 	}
 	f := v.stackFrame(r)
 	least := int64(-maxStack)
-	if !write && !v.rules.uninitStack {
+	if !write && !v.rules.uninitBelow {
 		least = -int64(8 * len(f.stack))
 	}
 	if lo < -maxStack || lo >= 0 || hi > 0 {
@@ -51,7 +48,7 @@ func (v *verifier) stackBounds(at int, r *reg, off, size int, write bool) {
 	if lo < least {
 		v.rejectReg(at, "stack", "the stack at offset %d is read but was never written", lo)
 	}
-	if write || v.rules.uninitStack {
+	if write || v.rules.uninitBelow {
 		v.growStack(f, int(-lo))
 	}
 }
@@ -100,7 +97,7 @@ func (v *verifier) stackWrite(a access, f *frame, off int) {
 		if !v.rules.narrowSpills && a.size != 8 {
 			s.reg.coerce(a.size, v.rules)
 		}
-	case known && first == 7 && v.rules.spillImm && (in.Imm != 0 || v.rules.spillIDs):
+	case known && first == 7 && (in.Imm != 0 || v.rules.spillIDs):
 		var k reg
 		k.setNumber(uint64(int64(in.Imm)))
 		v.spill(s, &k, a.size)
@@ -131,8 +128,7 @@ func (v *verifier) spillable(r *reg) bool {
 	}
 	var all reg
 	all.unbounded()
-	all.bits = r.bits
-	return !r.isNull() && !all.sameRange(r)
+	return !r.isNull() && !r.within(&all)
 }
 
 // spill stores a register in a slot.
@@ -153,7 +149,7 @@ func (v *verifier) spill(s *slot, r *reg, size int) {
 
 // scrub is what becomes of a byte next to a spilled part, or of a spilled register that is overwritten in part.
 func (v *verifier) scrub(f *fill) {
-	if *f == fillZero && v.rules.kernel >= linux(6, 8) || *f == fillInvalid && v.rules.kernel >= linux(6, 8) {
+	if *f == fillZero && v.rules.spillIDs || *f == fillInvalid {
 		return
 	}
 	*f = fillMisc

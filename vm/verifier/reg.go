@@ -162,5 +162,3 @@ func (a *reg) within(b *reg) bool {
 	return a.umin <= b.umin && a.umax >= b.umax && a.smin <= b.smin && a.smax >= b.smax &&
 		a.u32min <= b.u32min && a.u32max >= b.u32max && a.s32min <= b.s32min && a.s32max >= b.s32max
 }
-
-func (a *reg) sameRange(b *reg) bool { return a.within(b) && b.within(a) }

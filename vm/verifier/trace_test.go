@@ -22,6 +22,11 @@ func TestTrace(t *testing.T) {
 	}
 	ktest.Need(t, ktest.Root)
 	k := runningKernel(t)
+	if text, ok := strings.CutPrefix(name, "generated:"); ok {
+		seed, _ := strconv.ParseUint(text, 10, 64)
+		k.compareWalks(t, sample{name, generate(rand.New(rand.NewPCG(seed, 2)), newMapDef("array", twinMaps()["array"]))})
+		return
+	}
 	if seed, err := strconv.ParseUint(name, 10, 64); err == nil {
 		base := append(scriptPrograms(t, k.version), twinPrograms()...)
 		g := rand.New(rand.NewPCG(seed, 1))

@@ -178,6 +178,8 @@ func stackTwins() []twin {
 	return []twin{
 		{name: "stack bounds", good: join(put(asm.RFP, -512, 1, asm.DWord), ret(0)), bad: join(put(asm.RFP, -520, 1, asm.DWord), ret(0))},
 		{name: "above the stack", good: join(put(asm.RFP, -8, 1, asm.DWord), ret(0)), bad: join(put(asm.RFP, 0, 1, asm.DWord), ret(0))},
+		{name: "stack never written", since: linux(6, 3), good: join(asm.LoadMem(asm.R0, asm.RFP, -8, asm.DWord), ret(0)), bad: join(asm.LoadMem(asm.R0, asm.RFP, -520, asm.DWord), ret(0))},
+		{name: "stack written in part", since: linux(6, 3), good: join(put(asm.RFP, -8, 1, asm.Byte), asm.LoadMem(asm.R0, asm.RFP, -8, asm.DWord), ret(0)), bad: join(put(asm.RFP, 8, 1, asm.Byte), ret(0))},
 		{name: "stack alignment", good: join(put(asm.RFP, -12, 1, asm.Word), ret(0)), bad: join(put(asm.RFP, -13, 1, asm.Word), ret(0))},
 		{name: "spilled pointer", good: join(asm.StoreMem(asm.RFP, -8, asm.R1, asm.DWord), asm.LoadMem(asm.R2, asm.RFP, -8, asm.DWord), asm.LoadMem(asm.R0, asm.R2, 0, asm.Word), ret(0)),
 			bad: join(asm.StoreMem(asm.RFP, -8, asm.R1, asm.DWord), put(asm.RFP, -4, 0, asm.Word), asm.LoadMem(asm.R2, asm.RFP, -8, asm.DWord), asm.LoadMem(asm.R0, asm.R2, 0, asm.Word), ret(0))},

@@ -59,14 +59,14 @@ type rules struct {
 	deltaLinks     bool // 6.11: rX = rY + K learns from comparisons of rY
 	spillIDs       bool // 6.8: a spilled number and its register learn from each other
 	narrowSpills   bool // 6.9: spills and fills of parts keep ranges
-	spillImm       bool // 5.19: constants stored are known when read back
 	preciseIDs     bool // 6.5: numbers of one id become precise together
 	scalarIDCheck  bool // 6.5: ids of precise numbers are compared
 	spillPartial   bool // 5.16: numbers of 4 and less bytes are spilled as such
 	callPrecision  bool // 6.4: precision is followed through subprograms
 	stackPrecision bool // 6.8: and through stack accesses by any register
 	lazyPrecision  bool // 6.2: states are stored imprecise until something asks
-	uninitStack    bool // 6.3: privileged programs may read stack never written
+	uninitStack    bool // 6.3, brought to older ones: privileged programs may read stack never written
+	uninitBelow    bool // 6.8: also below all that was written
 	miscIsScalar   bool // 6.9: bytes of anything are like a number of which nothing is known
 	longHistory    bool // 6.12: a state is stored after 40 jumps remembered
 
@@ -85,7 +85,6 @@ type rules struct {
 	tailReachable bool // 6.18: a tail call returns as a call may
 	helperAccess  bool // 6.14: helpers that only read memory leave what is known of it
 	ctxImmediates bool // 6.4: constants can be stored in the context
-	variableStack bool // 5.12: the stack can be accessed at unknown offsets
 	freeIDs       bool // 6.18: a number that had no id may have one when it comes again
 	longJumps     bool // 6.1: jumps of 32 bits, brought to it later
 	wholeRecords  bool // 5.18: what is released must be as it was acquired
@@ -101,11 +100,11 @@ func rulesOf(k Kernel) *rules {
 		kernel: k, mixedBounds: since(6, 8), deduceRounds: 1, signCrossing: since(6, 17), regRegRanges: since(6, 8), wrappedSums: since(6, 17),
 		signedMul: since(6, 14), signedBitwise: since(6, 9), negRange: since(6, 17), shl32Negative: since(6, 13), tnumOverlap: since(6, 18),
 		tnumMulUnion: since(6, 18), jsetForgets: since(6, 17), deltaLinks: since(6, 11), spillIDs: since(6, 8), narrowSpills: since(6, 9),
-		spillImm: since(5, 19), preciseIDs: since(6, 5), scalarIDCheck: since(6, 5), callPrecision: since(6, 4),
-		stackPrecision: since(6, 8), lazyPrecision: since(6, 2), uninitStack: since(6, 3), miscIsScalar: since(6, 9), longHistory: since(6, 12),
+		preciseIDs: since(6, 5), scalarIDCheck: since(6, 5), callPrecision: since(6, 4),
+		stackPrecision: since(6, 8), lazyPrecision: since(6, 2), uninitStack: since(5, 10), uninitBelow: since(6, 8), miscIsScalar: since(6, 9), longHistory: since(6, 12),
 		callbackLoops: since(6, 8), callbacks: since(5, 13), loopHelper: since(5, 17), staticRegs: since(6, 15), staticStack: since(6, 18),
 		mayGoto: since(6, 9), isaV4: since(6, 6), fetchAtomics: since(5, 12), acquire: since(6, 15), roMapReads: since(5, 5),
-		stackRound16: since(6, 9), privateStack: since(6, 13), tailReachable: since(6, 18), helperAccess: since(6, 14), cpuRange: since(6, 10), constantKeys: since(6, 14), swapBits: since(6, 18), trustedArgs: since(6, 2), longJumps: since(6, 1), wholeRecords: since(5, 18), freeIDs: since(6, 18), ctxImmediates: since(6, 4), variableStack: since(5, 12),
+		stackRound16: since(6, 9), privateStack: since(6, 13), tailReachable: since(6, 18), helperAccess: since(6, 14), cpuRange: since(6, 10), constantKeys: since(6, 14), swapBits: since(6, 18), trustedArgs: since(6, 2), longJumps: since(6, 1), wholeRecords: since(5, 18), freeIDs: since(6, 18), ctxImmediates: since(6, 4),
 	}
 	if r.mixedBounds {
 		r.deduceRounds = 2
