@@ -70,6 +70,9 @@ func (l *loader) newProgram(p *Program) (*Program, error) {
 		// Only the interpreter asks the host, and only for code that it checks.
 		p.native, p.trusted = false, false
 	}
+	if p.trusted && p.native {
+		l.inlineArrays(p.code)
+	}
 	helpers, err := l.helpers(p)
 	if err != nil {
 		return nil, err

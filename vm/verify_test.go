@@ -1,11 +1,15 @@
 package vm
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
+
+	"skep/vm/code"
+	"skep/vm/jit"
 )
 
 // TestVerify loads programs that the verifier accepts, rejects, and lets run with checks.
@@ -21,6 +25,9 @@ func TestVerify(t *testing.T) {
 		t.Error(err)
 	} else if _, err := thread(t, m).Run(p, ctx); err == nil || !strings.Contains(err.Error(), "is not the context of programs of type XDP") {
 		t.Errorf("on a context that the verifier did not think of: %v", err)
+	}
+	if jit.Supported && !slices.ContainsFunc(c.Programs["count"].Code().Calls, func(c code.Call) bool { return c.Array != nil }) {
+		t.Error("no look-up in an array was found")
 	}
 	if c, err = m.Load(object(t, "xdp"), nil); err != nil || !c.Programs["count"].Checked() {
 		t.Errorf("a program that nobody verified is trusted (%v)", err)
