@@ -18,6 +18,11 @@ type Thread struct {
 	Budget int64
 	// Cookie is what get_attach_cookie returns.
 	Cookie uint64
+	// FuncIP is what get_func_ip returns.
+	FuncIP uint64
+	// Override is what override_return has set for the function that the program is attached to, if Overridden says so.
+	Override   uint64
+	Overridden bool
 	// Cgroup is the one that the program is attached to, whose storage get_local_storage returns.
 	Cgroup uint64
 
@@ -109,7 +114,7 @@ func (t *Thread) RunContext(ctx context.Context, p *Program, c Context) (uint64,
 
 // run runs the function at the slot.
 func (t *Thread) run(p *Program, slot int, args [5]uint64) (uint64, error) {
-	t.program, t.ctx, t.retval = p, args[0], 0
+	t.program, t.ctx, t.retval, t.Overridden = p, args[0], 0, false
 	defer t.leave()
 	e := &t.engine
 	e.Space = nil
@@ -162,6 +167,15 @@ func (t *Thread) attach(c Context) [5]uint64 {
 		t.setRegions(c.memory())
 	}
 	return args
+}
+
+// Memory is memory of the running program, for functions of the host that get its address from the program. For a program that is checked
+// it is an error if the program was not given it.
+func (t *Thread) Memory(addr, size uint64, write bool) ([]byte, error) {
+	if err := t.access(addr, size, write); err != nil {
+		return nil, err
+	}
+	return memory.At(addr, int(size)), nil
 }
 
 // setRegions changes what the context's memory is, also while a program runs.
