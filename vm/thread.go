@@ -81,7 +81,7 @@ func (t *Thread) Machine() *Machine { return t.machine }
 // Context is what the running program was given.
 func (t *Thread) Context() Context { return t.context }
 
-// Stop ends the running program soon, with a [Fault]. It may be called from any goroutine.
+// Stop ends the running program soon, with a [Fault], or the next one if none runs. It may be called from any goroutine.
 func (t *Thread) Stop() { t.engine.Stop.Store(true) }
 
 // ErrBusy means that a thread was asked to run a program while one runs.
@@ -103,9 +103,17 @@ func (t *Thread) RunContext(ctx context.Context, p *Program, c Context) (uint64,
 	if err := ctx.Err(); err != nil {
 		return 0, fmt.Errorf("running program %s: %w", p.Name, err)
 	}
-	stop := context.AfterFunc(ctx, t.Stop)
+	stopped := make(chan struct{})
+	cancel := context.AfterFunc(ctx, func() {
+		t.Stop()
+		close(stopped)
+	})
 	r0, err := t.Run(p, c)
-	stop()
+	if !cancel() {
+		// The next program is not meant.
+		<-stopped
+		t.engine.Stop.Store(false)
+	}
 	if err != nil && errors.Is(err, engine.ErrStopped) && ctx.Err() != nil {
 		err = fmt.Errorf("%w: %w", ctx.Err(), err)
 	}
@@ -145,18 +153,24 @@ func (t *Thread) leave() {
 		t.drop()
 		panic(r)
 	}
-	t.engine.Stop.Store(false)
+	if t.engine.Stop.Load() {
+		t.engine.Stop.Store(false)
+	}
 	t.drop()
 }
 
 func (t *Thread) drop() {
+	t.program, t.tail = nil, nil
+	if len(t.locks)+len(t.records) == 0 {
+		return
+	}
 	for _, addr := range t.locks {
 		unlock(addr)
 	}
 	for _, r := range t.records {
 		r.ring.Discard(r.addr, 0)
 	}
-	t.locks, t.records, t.program, t.tail = t.locks[:0], t.records[:0], nil, nil
+	t.locks, t.records = t.locks[:0], t.records[:0]
 }
 
 // attach gives the thread's programs the context.
