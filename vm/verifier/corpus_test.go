@@ -88,7 +88,7 @@ func compiled(name string, src *diag.Source, target *ir.Target, catalog *probe.C
 	}
 	for _, key := range slices.Sorted(maps.Keys(unit.Spec.Programs)) {
 		spec := unit.Spec.Programs[key]
-		p, err := flatten(unit.Spec, spec)
+		p, err := flatten(unit.Spec, spec, nil)
 		if err != nil {
 			continue
 		}
