@@ -37,8 +37,6 @@ func (v *verifier) write(r uint8) *reg {
 	return x
 }
 
-func (v *verifier) writeUnknown(r uint8) { v.write(r).setUnknown() }
-
 // linkable gives a number an id before it is copied, so that both learn from each other.
 func (v *verifier) linkable(src *reg) {
 	if src.kind != scalar {

@@ -17,6 +17,19 @@ const (
 	Linux6_18 Kernel = 6<<16 | 18<<8
 )
 
+// Later are the versions between a kernel and the newest one known here, in their order.
+func (k Kernel) Later() (all []Kernel) {
+	for v := Linux5_10; v <= Linux6_18; v += 1 << 8 {
+		if v == linux(5, 20) {
+			v = linux(6, 0)
+		}
+		if v > k {
+			all = append(all, v)
+		}
+	}
+	return all
+}
+
 // Kernels are those that are asked about unless others are named.
 var Kernels = []Kernel{Linux5_10, Linux6_1, Linux6_12, Linux6_18}
 
@@ -61,7 +74,6 @@ type rules struct {
 	narrowSpills   bool // 6.9: spills and fills of parts keep ranges
 	preciseIDs     bool // 6.5: numbers of one id become precise together
 	scalarIDCheck  bool // 6.5: ids of precise numbers are compared
-	spillPartial   bool // 5.16: numbers of 4 and less bytes are spilled as such
 	callPrecision  bool // 6.4: precision is followed through subprograms
 	stackPrecision bool // 6.8: and through stack accesses by any register
 	lazyPrecision  bool // 6.2: states are stored imprecise until something asks
@@ -79,7 +91,6 @@ type rules struct {
 	isaV4         bool // 6.6: signed division, sign-extending moves and loads, bswap, long jumps
 	fetchAtomics  bool // 5.12
 	acquire       bool // 6.15: load-acquire and store-release
-	roMapReads    bool // 5.5: constants of frozen maps
 	stackRound16  bool // 6.9: a frame's size is rounded to 16 bytes, before to 32
 	privateStack  bool // 6.13: probes get a stack of their own
 	tailReachable bool // 6.18: a tail call returns as a call may
@@ -103,7 +114,7 @@ func rulesOf(k Kernel) *rules {
 		preciseIDs: since(6, 5), scalarIDCheck: since(6, 5), callPrecision: since(6, 4),
 		stackPrecision: since(6, 8), lazyPrecision: since(6, 2), uninitStack: since(5, 10), uninitBelow: since(6, 8), miscIsScalar: since(6, 9), longHistory: since(6, 12),
 		callbackLoops: since(6, 8), callbacks: since(5, 13), loopHelper: since(5, 17), staticRegs: since(6, 15), staticStack: since(6, 18),
-		mayGoto: since(6, 9), isaV4: since(6, 6), fetchAtomics: since(5, 12), acquire: since(6, 15), roMapReads: since(5, 5),
+		mayGoto: since(6, 9), isaV4: since(6, 6), fetchAtomics: since(5, 12), acquire: since(6, 15),
 		stackRound16: since(6, 9), privateStack: since(6, 13), tailReachable: since(6, 18), helperAccess: since(6, 14), cpuRange: since(6, 10), constantKeys: since(6, 14), swapBits: since(6, 18), trustedArgs: since(6, 2), longJumps: since(6, 1), wholeRecords: since(5, 18), freeIDs: since(6, 18), ctxImmediates: since(6, 4),
 	}
 	if r.mixedBounds {
