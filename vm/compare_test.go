@@ -47,6 +47,7 @@ func TestObjects(t *testing.T) {
 		{object: "tc", program: "room", frames: [][]byte{udp, tcp}},
 		{object: "tc", program: "change", frames: [][]byte{udp, tcp}},
 		{object: "tc", program: "filter", frames: whole},
+		{object: "tc", program: "cgroup", frames: whole},
 		{object: "data", program: "globals", frames: whole},
 		{object: "tail", program: "first", frames: one},
 		{object: "tail", program: "second", frames: one},
@@ -58,6 +59,7 @@ func TestObjects(t *testing.T) {
 		{object: "ring", program: "records", frames: one},
 		{object: "ring", program: "dynptrs", frames: one},
 		{object: "net", program: "nested", frames: one},
+		{object: "kfunc", program: "views", frames: one},
 	} {
 		t.Run(s.object+"/"+s.program, func(t *testing.T) {
 			spec := object(t, s.object)
