@@ -208,16 +208,38 @@ func (v *verifier) binary(in insn) {
 	constant := s.constOf(!is64)
 	delta := s.constValue(!is64)
 	v.arith(in, d, s)
-	if v.rules.deltaLinks && in.op() == opADD && is64 && d.id != 0 && constant {
-		if d.id&idDelta != 0 || delta > math.MaxInt32 {
-			d.id, d.off = 0, 0
-		} else {
-			d.id |= idDelta
-			d.off = int32(delta)
+	v.linkSum(in, d, delta, constant)
+}
+
+// linkSum remembers that a number is a constant more than it was: comparisons of what it was copied from tell of it too.
+func (v *verifier) linkSum(in insn, d *reg, delta uint64, constant bool) {
+	k := v.rules
+	is64 := in.class() == classALU64
+	off := int64(delta)
+	if !is64 {
+		off = int64(int32(delta))
+	}
+	ok := k.deltaLinks && d.id != 0 && constant && in.op() == opADD && is64 && delta <= math.MaxInt32
+	if k.deltaLinks32 {
+		ok = d.id != 0 && constant && (in.op() == opADD || in.op() == opSUB) && off == int64(int32(off)) && !(in.fromReg() && in.Src() == in.Dst())
+		if in.op() == opSUB {
+			ok = ok && off != math.MinInt32
+			off = -off
 		}
+	}
+	if !ok || d.id&idDelta != 0 {
+		if k.deltaLinks && d.id != 0 && (in.op() == opADD || k.deltaLinks32 && in.op() == opSUB) {
+			d.off = 0
+		}
+		d.id = 0
 		return
 	}
-	d.id = 0
+	d.off = int32(off)
+	if is64 {
+		d.id |= idDelta64
+	} else {
+		d.id |= idDelta32
+	}
 }
 
 // pointerAdd adds a number to a pointer, or subtracts it. The result goes to the destination; pointerFirst says that it was the pointer.

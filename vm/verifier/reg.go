@@ -66,8 +66,12 @@ type reg struct {
 	u32max     uint32
 }
 
-// idDelta marks the id of a scalar that is a constant more than the others of that id.
-const idDelta = 1 << 31
+// idDelta marks the id of a scalar that is a constant more than the others of that id: computed with 64 bits, or with 32.
+const (
+	idDelta64 = 1 << 31
+	idDelta32 = 1 << 30
+	idDelta   = idDelta64 | idDelta32
+)
 
 func (r *reg) isPointer() bool   { return r.kind != scalar && r.kind != notInit }
 func (r *reg) nullable() bool    { return r.flags&maybeNull != 0 }
