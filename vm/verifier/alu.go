@@ -205,10 +205,29 @@ func (v *verifier) binary(in insn) {
 			return
 		}
 	}
+	if v.rules.forksSigns && (in.op() == opAND || in.op() == opOR) && s.bits.isConst() {
+		v.forkSign(in, d)
+	}
 	constant := s.constOf(!is64)
 	delta := s.constValue(!is64)
 	v.arith(in, d, s)
 	v.linkSum(in, d, delta, constant)
+}
+
+// forkSign walks both values of what is -1 or 0, as an arithmetic shift leaves it: 0 later, from this instruction on.
+func (v *verifier) forkSign(in insn, d *reg) {
+	all := d.smin == -1 && d.smax == 0
+	if !all && (d.s32min != -1 || d.s32max != 0) {
+		return
+	}
+	other := &v.push(v.insn, v.insn).frame().regs[in.Dst()]
+	if all {
+		other.setConst(0)
+		d.setConst(^uint64(0))
+		return
+	}
+	other.setLow(0)
+	d.setLow(math.MaxUint32)
 }
 
 // linkSum remembers that a number is a constant more than it was: comparisons of what it was copied from tell of it too.

@@ -134,6 +134,12 @@ func (r *reg) setBounds(v uint64) {
 	r.s32min, r.s32max, r.u32min, r.u32max = int32(v), int32(v), uint32(v), uint32(v)
 }
 
+// setLow makes the lower 32 bits known.
+func (r *reg) setLow(v uint32) {
+	r.bits = r.bits.with32(tnumConst(uint64(v)))
+	r.s32min, r.s32max, r.u32min, r.u32max = int32(v), int32(v), v, v
+}
+
 // setNumber makes the register a known number.
 func (r *reg) setNumber(v uint64) {
 	*r = reg{kind: scalar, life: r.life}

@@ -72,6 +72,7 @@ type rules struct {
 
 	deltaLinks     bool // 6.11: rX = rY + K learns from comparisons of rY
 	deltaLinks32   bool // 6.18: also differences, and of 32 bits
+	forksSigns     bool // 6.18: what is -1 or 0 is walked as both
 	spillIDs       bool // 6.8: a spilled number and its register learn from each other
 	narrowSpills   bool // 6.9: spills and fills of parts keep ranges
 	preciseIDs     bool // 6.5: numbers of one id become precise together
@@ -112,7 +113,7 @@ func rulesOf(k Kernel) *rules {
 	r := &rules{
 		kernel: k, mixedBounds: since(6, 8), deduceRounds: 1, signCrossing: since(6, 17), signCrossing32: since(6, 18), regRegRanges: since(6, 8), wrappedSums: since(6, 17),
 		signedMul: since(6, 14), signedBitwise: since(6, 9), negRange: since(6, 17), shl32Negative: since(6, 13), tnumOverlap: since(6, 18),
-		tnumMulUnion: since(6, 18), jsetForgets: since(6, 17), deltaLinks: since(6, 11), deltaLinks32: since(6, 18), spillIDs: since(6, 8), narrowSpills: since(6, 9),
+		tnumMulUnion: since(6, 18), jsetForgets: since(6, 17), deltaLinks: since(6, 11), deltaLinks32: since(6, 18), forksSigns: since(6, 18), spillIDs: since(6, 8), narrowSpills: since(6, 9),
 		preciseIDs: since(6, 5), scalarIDCheck: since(6, 5), callPrecision: since(6, 4),
 		stackPrecision: since(6, 8), lazyPrecision: since(6, 2), uninitStack: since(5, 10), uninitBelow: since(6, 8), miscIsScalar: since(6, 9), longHistory: since(6, 12),
 		callbackLoops: since(6, 8), callbacks: since(5, 13), loopHelper: since(5, 17), staticRegs: since(6, 15), staticStack: since(6, 18),
