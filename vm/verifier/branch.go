@@ -358,7 +358,7 @@ func refine32(a, b *reg, op uint8, k *rules) {
 		}
 	case jSETnot:
 		if k.jsetForgets {
-			a.unbounded32()
+			a.unbounded()
 		}
 		a.bits = a.bits.with32(a.bits.low32().and(tnumConst(uint64(^uint32(b.constValue(true))))))
 	case jLE:
