@@ -62,7 +62,7 @@ func TestObjects(t *testing.T) {
 		{object: "kfunc", program: "views", frames: one},
 	} {
 		t.Run(s.object+"/"+s.program, func(t *testing.T) {
-			spec := object(t, s.object)
+			spec := readObject(t, s.object)
 			want := ""
 			name := ""
 			if s.without == "" && ktest.Has(ktest.Root) {

@@ -78,8 +78,8 @@ func (m *Machine) explain(p *Program, err error) error {
 func (o *objects) programNamed(name string, other *Program) *Program {
 	if all := o.all.Load(); all != nil {
 		for _, x := range *all {
-			if p, ok := x.(*Program); ok && p.code.Name == name && p.collection == other.collection {
-				return p
+			if x.p != nil && x.p.code.Name == name && x.p.collection == other.collection {
+				return x.p
 			}
 		}
 	}
