@@ -81,6 +81,7 @@ func sameOrder(o binary.ByteOrder) bool {
 // Close frees the programs and the maps of the collection. None may run or be in a map of another collection.
 func (c *Collection) Close() error {
 	c.machine.forget(c)
+	c.machine.timers.closeOf(c)
 	var ids []uint32
 	for _, p := range c.Programs {
 		ids = append(ids, p.id)

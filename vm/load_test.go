@@ -226,3 +226,30 @@ func TestCloseCollection(t *testing.T) {
 		t.Error("a handle is given twice")
 	}
 }
+
+// TestCloseWithTimers closes a collection while its timers fire.
+func TestCloseWithTimers(t *testing.T) {
+	m := machine(t, Options{Host: Host{TimerFault: func(error) {}}})
+	for range 20 {
+		c, err := m.Load(readObject(t, "lock"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, err := m.NewPacket(ebpf.SchedCLS, 60)
+		if err != nil {
+			t.Fatal(err)
+		}
+		th := thread(t, m)
+		if _, err := th.Run(c.Programs["start"], ctx); err != nil {
+			t.Fatal(err)
+		}
+		// The timer fires every millisecond, three times.
+		fired := make(chan struct{})
+		stop := m.clock.AfterFunc(time.Millisecond, func() { close(fired) })
+		<-fired
+		stop()
+		if err := c.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
