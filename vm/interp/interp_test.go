@@ -33,3 +33,5 @@ func TestAllocations(t *testing.T) {
 		}
 	}
 }
+
+func TestRegions(t *testing.T) { interpreter.Regions(t) }

@@ -64,3 +64,5 @@ func TestArray(t *testing.T) {
 		}
 	}
 }
+
+func TestRegions(t *testing.T) { compiler.Regions(t) }
