@@ -318,7 +318,9 @@ func (r *reg) sar(n uint8, is64 bool) {
 
 // swap turns the bytes of a number around, or only cuts it, as on a little-endian machine.
 func (r *reg) swap(width int, turns bool, k *rules) {
-	r.id, r.off = 0, 0
+	if turns || width < 64 {
+		r.id, r.off = 0, 0
+	}
 	if turns {
 		shift := 64 - width
 		r.bits = tnum{bits.ReverseBytes64(r.bits.value << shift), bits.ReverseBytes64(r.bits.mask << shift)}.cast(width / 8)
