@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 	"unsafe"
 
 	"github.com/cilium/ebpf"
@@ -102,9 +103,12 @@ type kernelAnswer struct {
 	insns    int
 	states   int
 	peak     int
+	took     time.Duration
 	log      string
 	err      error
 }
+
+var verificationTime = regexp.MustCompile(`verification time (\d+) usec`)
 
 var processed = regexp.MustCompile(`processed (\d+) insns .* total_states (\d+) peak_states (\d+)`)
 
@@ -162,6 +166,10 @@ func (k *kernelUnderTest) load(p *program, verbose bool) kernelAnswer {
 		if !verbose {
 			return k.load(p, true)
 		}
+	}
+	if m := verificationTime.FindStringSubmatch(a.log); m != nil {
+		n, _ := strconv.Atoi(m[1])
+		a.took = time.Duration(n) * time.Microsecond
 	}
 	if m := processed.FindStringSubmatch(a.log); m != nil {
 		a.insns, _ = strconv.Atoi(m[1])
