@@ -172,7 +172,7 @@ func (m *Machine) callback(p *Program, slot, cpu int, x *timer, value uint64) er
 	m.timers.mu.Lock()
 	x.thread = t
 	m.timers.mu.Unlock()
-	_, err = t.run(p, slot, [5]uint64{x.m.Handle(), key.Base(), value})
+	_, err = t.run(p, slot, &[5]uint64{x.m.Handle(), key.Base(), value})
 	m.timers.mu.Lock()
 	x.thread = nil
 	m.timers.mu.Unlock()

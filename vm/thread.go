@@ -34,7 +34,8 @@ type Thread struct {
 	regions []memory.Region // of the context, in space
 	program *Program        // that was begun with
 	tail    *Program        // that a tail call has gone to
-	ctx     uint64          // r1 at its entry
+	args    [5]uint64       // of the entry
+	ctx     uint64          // the first of them
 	locks   []uint64        // spin locks that the program holds
 	records []record        // of ring buffers, that it has reserved and must submit
 	retval  int64           // of get_retval and set_retval
@@ -95,7 +96,9 @@ func (t *Thread) Run(p *Program, c Context) (r0 uint64, err error) {
 	if p.trusted && !c.fits(p.Type) {
 		return 0, fmt.Errorf("running program %s: a %T is not the context of programs of type %s", p.Name, c, p.Type)
 	}
-	return t.run(p, 0, t.attach(c))
+	t.args = [5]uint64{}
+	t.attach(c, &t.args)
+	return t.run(p, 0, &t.args)
 }
 
 // RunContext is Run, and ends the program when the context of package context is done.
@@ -121,7 +124,7 @@ func (t *Thread) RunContext(ctx context.Context, p *Program, c Context) (uint64,
 }
 
 // run runs the function at the slot.
-func (t *Thread) run(p *Program, slot int, args [5]uint64) (uint64, error) {
+func (t *Thread) run(p *Program, slot int, args *[5]uint64) (uint64, error) {
 	t.program, t.ctx, t.retval, t.Overridden = p, args[0], 0, false
 	defer t.leave()
 	e := &t.engine
@@ -138,7 +141,7 @@ func (t *Thread) run(p *Program, slot int, args [5]uint64) (uint64, error) {
 	if e.Budget == 0 {
 		e.Budget = math.MaxInt64 / 2
 	}
-	r0, err := p.image.Run(e, slot, args)
+	r0, err := p.image.Run(e, slot, *args)
 	if err != nil {
 		return 0, t.machine.explain(p, err)
 	}
@@ -174,13 +177,12 @@ func (t *Thread) drop() {
 }
 
 // attach gives the thread's programs the context.
-func (t *Thread) attach(c Context) [5]uint64 {
-	args, version := c.enter()
+func (t *Thread) attach(c Context, args *[5]uint64) {
+	version := c.enter(args)
 	if t.context != c || t.version != version {
 		t.context, t.version = c, version
 		t.setRegions(c.memory())
 	}
-	return args
 }
 
 // Memory is memory of the running program, for functions of the host that get its address from the program. For a program that is checked
