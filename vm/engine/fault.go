@@ -46,9 +46,9 @@ type BadAccess struct {
 	Addr  uint64
 	Size  int
 	Write bool
-	// Region is the nearest one in which the access begins, or that ends before it, or the name is empty.
-	Region  memory.Region
-	Aligned bool // atomic accesses only: false is the reason
+	Region memory.Region // the last one that begins at or before the address, if there is one
+	// Aligned is false for an atomic access whose address is no multiple of its size, which is what is wrong then.
+	Aligned bool
 }
 
 func (e *BadAccess) Error() string {
