@@ -62,3 +62,30 @@ func (e Engine) TailCalls(t *testing.T, other Engine) {
 		}
 	}
 }
+
+// TailCallbacks has a program whose function ends in another program, and both have a callback at the same slot.
+func (e Engine) TailCallbacks(t *testing.T, other Engine) {
+	var second engine.Image
+	tail := func(t *engine.Thread, _ *[5]uint64) uint64 {
+		t.TailCall(second)
+		return 0
+	}
+	call := func(t *engine.Thread, a *[5]uint64) uint64 {
+		slot, _ := code.FuncSlot(a[0])
+		r0, _ := t.Call(slot, [5]uint64{})
+		return r0
+	}
+	first := e.Image(t, Program(2, CallFunc(6), Mov(6, Reg(0)), Imm64(1, code.FuncAddress(10)), Call(1), Alu(code.ADD, 0, Reg(6)), Exit(),
+		// 7:
+		Call(0), Mov(0, K(-1)), Exit(),
+		// 10:
+		Mov(0, K(1)), Exit()), false, tail, call)
+	second = other.Image(t, Program(2, Imm64(1, code.FuncAddress(10)), Call(1), Exit(), Exit(), Exit(), Exit(), Exit(), Exit(), Exit(),
+		// 10:
+		Mov(0, K(200)), Exit()), false, tail, call)
+	for range 2 {
+		if r0, err := first.Run(NewThread(t, false), 0, [5]uint64{}); err != nil || r0 != 201 {
+			t.Errorf("the callbacks return %d and %v, not 201", r0, err)
+		}
+	}
+}
