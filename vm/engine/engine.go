@@ -125,6 +125,9 @@ func (t *Thread) Begin(image Image, left *int64) Outer {
 	return outer
 }
 
+// Continue says that after a tail call, or the return from one, another image runs, whose functions helpers call back.
+func (t *Thread) Continue(image Image) { t.image = image }
+
 // End says that the image that was begun has ended.
 func (t *Thread) End(outer Outer) { t.image, t.left = outer.image, outer.left }
 

@@ -15,7 +15,10 @@ func TestAtomics(t *testing.T) { interpreter.Atomics(t, testing.Short()) }
 
 func TestControl(t *testing.T) { interpreter.Control(t) }
 
-func TestTailCalls(t *testing.T) { interpreter.TailCalls(t, interpreter) }
+func TestTailCalls(t *testing.T) {
+	interpreter.TailCalls(t, interpreter)
+	interpreter.TailCallbacks(t, interpreter)
+}
 
 // TestAllocations counts what a run allocates.
 func TestAllocations(t *testing.T) {

@@ -84,6 +84,9 @@ func (s *state) step(t *engine.Thread, pc int) (next int, err error) {
 
 func (s *state) callHelper(t *engine.Thread, in *insn) (next int, err error) {
 	t.Depth, t.Left = s.depth+1, s.fuel
+	if t.TailCalls > 0 {
+		t.Continue(s.image)
+	}
 	a := t.Args()
 	copy(a[:], s.r[1:6])
 	s.r[0] = s.image.helpers[in.imm](t, a)

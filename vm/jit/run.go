@@ -160,6 +160,7 @@ func (m *Image) calls(t *engine.Thread, n *native, base uint64) {
 
 // call calls a helper in a run with tail calls.
 func (m *Image) call(t *engine.Thread, n *native, base uint64) {
+	t.Continue(m)
 	t.Depth = int((n.regs[10] - base) / engine.FrameSize)
 	n.regs[0] = m.helpers[n.exit>>rowShift](t, (*[5]uint64)(n.regs[1:6]))
 	n.refresh(t)
