@@ -169,7 +169,7 @@ func (v *verifier) decideNumbers(ra, rb *reg, op uint8, is32 bool) int {
 		case a.bits.isConst() && b.bits.isConst():
 			equal = yesNo(a.bits.value == b.bits.value, true)
 		case v.rules.tnumOverlap && !a.bits.overlap(b.bits),
-			a.umin > b.umax || a.umax < b.umin || (a.smin > b.smax || a.smax < b.smin) && v.rules.mixedBounds,
+			(a.umin > b.umax || a.umax < b.umin) && v.rules.equalByRange || (a.smin > b.smax || a.smax < b.smin) && v.rules.mixedBounds,
 			!is32 && v.rules.mixedBounds && (ra.u32min > rb.u32max || ra.u32max < rb.u32min || ra.s32min > rb.s32max || ra.s32max < rb.s32min):
 			equal = 0
 		}

@@ -63,6 +63,7 @@ type rules struct {
 	regRegRanges    bool // 6.8: a comparison of two registers narrows both; before, of one with a constant
 	wrappedSums     bool // 6.17: sums of which all wrap keep their range
 	signedMul       bool // 6.14: products of negative numbers have a range
+	equalByRange    bool // 6.4: values of ranges that do not meet are not equal
 	unknownOperands bool // 6.10: products, | and ^ of two numbers that are not known have a range
 	signedBitwise   bool // 6.9: and, or, xor of negative numbers keep an unsigned range
 	negRange        bool // 6.17: -x has a range
@@ -113,7 +114,7 @@ func rulesOf(k Kernel) *rules {
 	since := func(major, minor uint32) bool { return k >= linux(major, minor) }
 	r := &rules{
 		kernel: k, mixedBounds: since(6, 8), deduceRounds: 1, signCrossing: since(6, 17), signCrossing32: since(6, 18), regRegRanges: since(6, 8), wrappedSums: since(6, 17),
-		signedMul: since(6, 14), unknownOperands: since(6, 10), signedBitwise: since(6, 9), negRange: since(6, 17), shl32Negative: since(6, 13), tnumOverlap: since(6, 18),
+		signedMul: since(6, 14), equalByRange: since(6, 4), unknownOperands: since(6, 10), signedBitwise: since(6, 9), negRange: since(6, 17), shl32Negative: since(6, 13), tnumOverlap: since(6, 18),
 		tnumMulUnion: since(6, 18), jsetForgets: since(6, 17), deltaLinks: since(6, 11), deltaLinks32: since(6, 18), forksSigns: since(6, 18), spillIDs: since(6, 8), narrowSpills: since(6, 9),
 		preciseIDs: since(6, 5), scalarIDCheck: since(6, 5), callPrecision: since(6, 4),
 		stackPrecision: since(6, 8), lazyPrecision: since(6, 2), uninitStack: since(5, 10), uninitBelow: since(6, 8), miscIsScalar: since(6, 9), longHistory: since(6, 12),
