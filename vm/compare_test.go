@@ -52,6 +52,7 @@ func TestObjects(t *testing.T) {
 		{object: "tail", program: "first", frames: one},
 		{object: "tail", program: "second", frames: one},
 		{object: "tail", program: "endless", frames: one},
+		{object: "callback", program: "begin", frames: one},
 		{object: "loop", program: "loops", frames: one, ignore: []string{"hash"}},
 		{object: "loop", program: "queues", frames: one, ignore: []string{"percpu"}},
 		{object: "text", program: "texts", frames: one},

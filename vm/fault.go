@@ -85,3 +85,15 @@ func (o *objects) programNamed(name string, other *Program) *Program {
 	}
 	return other
 }
+
+// programWith finds the program whose image it is, or returns the other one.
+func (o *objects) programWith(image engine.Image, other *Program) *Program {
+	if all := o.all.Load(); all != nil {
+		for _, x := range *all {
+			if x.p != nil && x.p.image == image {
+				return x.p
+			}
+		}
+	}
+	return other
+}

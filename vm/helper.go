@@ -315,10 +315,14 @@ func (t *Thread) checkString(addr uint64) error {
 
 // running is the program that calls a helper: the one begun with, or where a tail call went.
 func (t *Thread) running() *Program {
-	if t.tail != nil {
+	switch image := t.engine.Running(); {
+	case image == nil || image == t.program.image:
+		return t.program
+	case t.tail != nil && image == t.tail.image:
 		return t.tail
+	default:
+		return t.machine.objects.programWith(image, t.program)
 	}
-	return t.program
 }
 
 // errno is what helpers return for an error.

@@ -97,6 +97,9 @@ func (t *Thread) Reset() {
 	t.Stop.Store(false)
 }
 
+// Running is the image whose function has called the helper.
+func (t *Thread) Running() Image { return t.image }
+
 // What follows is for engines.
 
 // sliceLength is how many instructions are run between looks at Stop and at what the garbage collector wants: with a cache miss in each,
