@@ -15,7 +15,7 @@ import (
 // in its own folder. "x/..." is a folder with all below it.
 var layers = [][]string{
 	{"internal/diag", "internal/render"},
-	{"symbol", "ir", "lang/bpftrace/syntax", "app/tools/spec"},
+	{"symbol", "ir", "lang/bpftrace/syntax", "app/tools/spec", "vm/..."},
 	{"probe"},
 	{"schema"},
 	{"lang/bpftrace/check"},
@@ -27,7 +27,7 @@ var layers = [][]string{
 }
 
 // testOnly are packages that only tests may import, and that import what they like.
-var testOnly = []string{"internal/ktest/...", "internal/golden", "internal/bench"}
+var testOnly = []string{"internal/ktest/...", "internal/golden", "internal/bench", "vm/enginetest"}
 
 func TestLayers(t *testing.T) {
 	text, err := os.ReadFile("ARCHITECTURE.md")

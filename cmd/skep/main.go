@@ -31,6 +31,9 @@ func commands() []command {
 		{"tools", "list the ready-made tools", runTools},
 		{"links", "make a link for each tool in a folder", runLinks},
 		{"completion", "print the completion for bash, zsh or fish", runCompletion},
+		{"vm", "run eBPF programs in user space", runVM},
+		{"disasm", "show eBPF instructions as text", runDisasm},
+		{"verify", "tell which kernels will load a program, and why not", runVerify},
 		{"version", "show the version", runVersion},
 	}
 }

@@ -39,8 +39,19 @@ func TestScripts(t *testing.T) {
 			env.Setenv("SKEP_TEST_MAIN", "1")
 			return nil
 		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"unhex": writeBytes},
 		Condition: func(cond string) (bool, error) {
 			return cond == "root" && os.Getuid() == 0, nil
 		},
 	})
+}
+
+// writeBytes is "unhex FROM TO": it makes a file of bytes that are written in hexadecimal.
+func writeBytes(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: unhex FROM TO")
+	}
+	b, err := unhex(ts.ReadFile(args[0]))
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), b, 0o644))
 }

@@ -1,0 +1,196 @@
+//go:build (linux || darwin) && (amd64 || arm64)
+
+package jit
+
+import (
+	"fmt"
+	"slices"
+
+	"skep/vm/code"
+)
+
+// A compiler makes machine code of a program in passes: the first one assumes that jumps are long, each further one knows from the one
+// before how far they are, until nothing changes. Code mostly shrinks, so that what was near stays near.
+type compiler struct {
+	asm
+	p        *code.Program
+	checked  bool
+	at       int   // slot
+	fn       int   // function
+	places   []int // of the slots' code, in this pass up to at and in the last one from there on
+	moved    int   // how much the code of the slot has moved since the last pass
+	funcs    []function
+	loops    map[int]int // their last slots, by the first
+	stubs    []stub
+	common   common
+	first    bool  // pass
+	used     []int // of r6 to r9, those that the program uses at all
+	extended bool  // the processor has what not all of its kind have: BMI2, or atomic instructions on arm64
+}
+
+// A function is where the parts of one are.
+type function struct {
+	start, entry int   // for calls of the program's, and for Go, which has pushed the return address
+	tail, exit   int   // ways out: to another program, and back
+	local        bool  // functions of the program call it
+	saves        []reg // what the function changes of what it must preserve
+	length       int   // in slots
+}
+
+// A stub is code that is rarely run and stands behind the functions: it says where to return and goes on in a common routine.
+type stub struct {
+	jump    int // the end of the jump here
+	back    int
+	routine int
+}
+
+// common is where the routines are that the whole image uses.
+type common struct {
+	done, call, fuel, packet, depth, ret int
+	reads, writes                        [4]int // for a window that does not show 1, 2, 4 or 8 bytes
+	access                               int    // for what is never in a window
+	restore                              int
+}
+
+// maxPasses is more than it takes, most often four. Moving loops may make what was near far again, and so on: if that does not come to
+// an end, loops stay where they are.
+const (
+	maxPasses     = 256
+	alignedPasses = 16
+)
+
+func (c *compiler) compile() error {
+	c.places = make([]int, len(c.p.Insns)+1)
+	c.funcs = make([]function, len(c.p.Funcs))
+	for i, f := range c.p.Funcs {
+		c.funcs[i].length = f.End - f.Start
+		c.funcs[i].saves = c.saves(f)
+	}
+	for r := 6; r < 10; r++ {
+		if slices.ContainsFunc(c.p.Insns, func(in code.Insn) bool { return int(in.Dst()) == r || int(in.Src()) == r }) {
+			c.used = append(c.used, r)
+		}
+	}
+	for at, in := range c.p.Insns {
+		if in.Op == code.CallOp && in.Src() == code.CallLocal {
+			c.funcs[c.p.FuncAt(in.Target(at))].local = true
+		}
+	}
+	c.loops = findLoops(c.p)
+	for pass := range maxPasses {
+		c.first = pass == 0
+		if pass == alignedPasses {
+			clear(c.loops)
+		}
+		before := slices.Clone(c.places)
+		c.buf, c.stubs = c.buf[:0], c.stubs[:0]
+		c.pass()
+		if err := c.fits(); err != nil {
+			return err
+		}
+		if slices.Equal(c.places, before) {
+			return nil
+		}
+	}
+	return fmt.Errorf("program %s: jumps do not settle", c.p.Name)
+}
+
+func (c *compiler) pass() {
+	c.routines()
+	for i, f := range c.p.Funcs {
+		c.fn = i
+		c.funcs[i].start = c.here()
+		c.prologue(f)
+		for c.at = f.Start; c.at < f.End; c.at++ {
+			in := c.p.Insns[c.at]
+			c.align()
+			c.moved = c.here() - c.places[c.at]
+			c.places[c.at] = c.here()
+			if in.Op == code.LoadImm64 {
+				c.insn(in)
+				c.at++
+				c.places[c.at] = c.here()
+				continue
+			}
+			c.insn(in)
+		}
+		if c.p.Insns[f.End-1].Op == code.CallOp {
+			c.leave(c.common.ret)
+		}
+		c.funcs[i].exit = c.here()
+		c.epilogue()
+		c.funcs[i].tail = c.here()
+		c.tailCall()
+	}
+	c.places[len(c.p.Insns)] = c.here()
+	for _, s := range c.stubs {
+		c.patch(s.jump, c.here())
+		c.lea(tmp2, s.back)
+		c.jump(always, s.routine)
+	}
+}
+
+// saves lists what the function must preserve and changes.
+func (c *compiler) saves(f code.Func) (saves []reg) {
+	var changed [11]bool
+	for _, in := range c.p.Insns[f.Start:f.End] {
+		switch in.Class() {
+		case code.ClassALU, code.ClassALU64, code.ClassLDX, code.ClassLD:
+			changed[in.Dst()] = true
+		case code.ClassSTX:
+			if in.Mode() == code.ModeATOMIC {
+				changed[in.Src()], changed[in.Dst()] = true, true
+			}
+		}
+	}
+	for r := 6; r < 10; r++ {
+		if changed[r] {
+			saves = append(saves, regs[r])
+		}
+	}
+	return saves
+}
+
+// place is where the code of a slot is: of a later one, as far from here as it was in the pass before.
+func (c *compiler) place(slot int) int {
+	switch {
+	case slot <= c.at:
+		return c.places[slot]
+	case c.first:
+		return farAway
+	}
+	return c.places[slot] + c.moved
+}
+
+// farAway is further than any short jump goes, and less than any jump can go.
+const farAway = 1 << 28
+
+// slow is a jump to a common routine by way of a stub, which comes back to here.
+func (c *compiler) slow(jump, routine int) {
+	c.stubs = append(c.stubs, stub{jump: jump, back: c.here(), routine: routine})
+}
+
+// charge asks for fuel of so many instructions.
+func (c *compiler) charge(n int) {
+	c.slow(c.burn(n), c.common.fuel)
+}
+
+// budget charges a jump backward before it is decided.
+func (c *compiler) budget(in code.Insn) {
+	if back := c.at + 1 - in.Target(c.at); back > 0 {
+		c.charge(back)
+	}
+}
+
+// framed tells whether the access stays in the function's own frame, so that it is never checked.
+func framed(base uint8, off int16, size int) bool {
+	return base == 10 && off >= -512 && int(off)+size <= 0
+}
+
+// arguments is how many registers the call of a helper passes on. Code that has not been verified may look at all of them afterwards.
+func (c *compiler) arguments(in code.Insn) int {
+	if n := c.p.Calls[in.Imm].Args; n > 0 && n < 5 && !c.checked {
+		return n
+	}
+	return 5
+}

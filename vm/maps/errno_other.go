@@ -1,0 +1,5 @@
+//go:build !linux
+
+package maps
+
+func (e Errno) isNative(error) bool { return false }

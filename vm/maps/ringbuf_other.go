@@ -1,0 +1,5 @@
+//go:build !linux
+
+package maps
+
+func newRingPages(size int) (*ringPages, error) { return copiedRingPages(size) }

@@ -1,0 +1,50 @@
+package vm
+
+import (
+	"debug/elf"
+	"reflect"
+
+	"github.com/cilium/ebpf/asm"
+)
+
+// cilium/ebpf keeps where a .kconfig variable is, and whether a kernel symbol is weak, in metadata of the instruction under keys of its
+// own, and has no functions that tell. What follows only reads, by name; TestMetadata notices if a new version has other names.
+
+// kconfigOffset is where in the section .kconfig the variable is whose address the instruction loads.
+func kconfigOffset(in *asm.Instruction) (uint32, bool) {
+	if in.Src != asm.PseudoMapValue || in.Reference() != "" {
+		return 0, false
+	}
+	if meta := metadata(in, "kconfigMeta"); meta.IsValid() {
+		if f := meta.FieldByName("Offset"); f.IsValid() && f.CanUint() {
+			return uint32(f.Uint()), true
+		}
+	}
+	return 0, false
+}
+
+// isWeak reports whether the kernel symbol that the instruction refers to may be missing.
+func isWeak(in *asm.Instruction) bool {
+	for _, name := range []string{"ksymMeta", "kfuncMeta"} {
+		if meta := metadata(in, name); meta.IsValid() {
+			f := meta.FieldByName("Binding")
+			return f.IsValid() && f.CanInt() && elf.SymBind(f.Int()) == elf.STB_WEAK
+		}
+	}
+	return false
+}
+
+// metadata finds a value by the name of its type, in the linked list that metadata is.
+func metadata(in *asm.Instruction, typeName string) reflect.Value {
+	e := reflect.ValueOf(&in.Metadata).Elem().FieldByName("head")
+	for e.IsValid() && e.Kind() == reflect.Pointer && !e.IsNil() {
+		value := e.Elem().FieldByName("value")
+		if value.IsValid() && value.Kind() == reflect.Interface && !value.IsNil() {
+			if v := value.Elem(); v.Kind() == reflect.Pointer && v.Type().Elem().Name() == typeName && !v.IsNil() {
+				return v.Elem()
+			}
+		}
+		e = e.Elem().FieldByName("next")
+	}
+	return reflect.Value{}
+}
