@@ -15,6 +15,12 @@ import (
 //go:noescape
 func enter(s *state)
 
+// enter is the same by way of a function of Go's, at whose beginning Go stops goroutines: enter has no such place, and neither has what
+// the compiler makes one with run.
+//
+//go:noinline
+func (n *native) enter() { enter(&n.state) }
+
 // resume is the same after a helper, without r1 to r5, which verified code does not read then.
 //
 //go:noescape
@@ -101,7 +107,7 @@ func (m *Image) run(t *engine.Thread, n *native, f *function, args *[5]uint64) (
 	tailed := false
 	for err == nil {
 		if tailed {
-			enter(&n.state)
+			n.enter()
 		} else {
 			m.calls(t, n, base)
 		}
@@ -138,7 +144,9 @@ func (m *Image) run(t *engine.Thread, n *native, f *function, args *[5]uint64) (
 }
 
 // calls runs machine code until it leaves for something else than a helper that only returns. It is apart from run to have less to
-// remember, and knows that no other image's code runs.
+// remember, and knows that no other image's code runs. Go stops goroutines at its beginning.
+//
+//go:noinline
 func (m *Image) calls(t *engine.Thread, n *native, base uint64) {
 	helpers := m.helpers
 	enter(&n.state)

@@ -19,7 +19,13 @@ import (
 )
 
 // endless are programs that run until they are stopped, each in another way.
-func endless() []Loop {
+func endless(t *testing.T) []Loop {
+	arithmetic := Program(0, Alu(code.ADD, 0, K(1)), Alu(code.XOR, 0, Reg(1)), Goto(-3))
+	target := compiler.Image(t, arithmetic, false)
+	tail := func(t *engine.Thread, _ *[5]uint64) uint64 {
+		t.TailCall(target)
+		return 0
+	}
 	allocate := func(_ *engine.Thread, a *[5]uint64) uint64 { return uint64(len(make([]byte, 100+a[0]&7))) }
 	deep := func(_ *engine.Thread, a *[5]uint64) uint64 { return grow(int(a[0]&1023) + 1) }
 	callBack := func(t *engine.Thread, a *[5]uint64) uint64 {
@@ -28,7 +34,8 @@ func endless() []Loop {
 		return r
 	}
 	return []Loop{
-		{Name: "arithmetic", Program: Program(0, Alu(code.ADD, 0, K(1)), Alu(code.XOR, 0, Reg(1)), Goto(-3))},
+		{Name: "arithmetic", Program: arithmetic},
+		{Name: "a tail call", Program: Program(1, Call(0), Exit()), Helpers: []engine.Helper{tail}},
 		{Name: "a helper that allocates", Program: Program(1, Mov(6, K(0)), Mov(1, Reg(6)), Call(0), Alu(code.ADD, 6, K(1)), Goto(-4)),
 			Helpers: []engine.Helper{allocate}},
 		{Name: "a helper that needs much stack", Program: Program(1, Mov(6, K(0)), Mov(1, Reg(6)), Call(0), Alu(code.ADD, 6, K(1)), Goto(-4)),
@@ -59,7 +66,7 @@ func TestRuntime(t *testing.T) {
 	}
 	var wg sync.WaitGroup
 	var threads []*engine.Thread
-	for _, loop := range endless() {
+	for _, loop := range endless(t) {
 		m := compiler.Image(t, loop.Program, false, loop.Helpers...)
 		for range 2 {
 			th := NewThread(t, false)
