@@ -23,6 +23,7 @@ func needed() map[string]string {
 		"g++":                    "/usr/bin/g++",
 		"libc6-dev":              "/usr/include/stdio.h",
 		"openssl":                "/usr/bin/openssl",
+		"qemu-user":              "/usr/bin/qemu-aarch64",
 		"debian-archive-keyring": "/usr/share/keyrings/debian-archive-keyring.gpg",
 	}
 }
