@@ -26,17 +26,14 @@ func compileC(t testing.TB, name string) []byte {
 	if ktest.Emulated() {
 		t.Skip("there is no compiler in guests; what it makes runs on the live kernel")
 	}
-	clang, err := exec.LookPath("clang")
-	if err != nil {
-		t.Skip("clang is not installed (Debian: apt-get install clang)")
-	}
+	ktest.NeedTool(t, "clang")
 	compiled.Lock()
 	defer compiled.Unlock()
 	if b := compiled.files[name]; b != nil {
 		return b
 	}
 	out := filepath.Join(t.TempDir(), "object.o")
-	cmd := exec.Command(clang, "-target", "bpf", "-mcpu=v3", "-O2", "-g", "-Wall", "-Werror", "-Wno-unused", "-c", "-o", out,
+	cmd := exec.Command("clang", "-target", "bpf", "-mcpu=v3", "-O2", "-g", "-Wall", "-Werror", "-Wno-unused", "-c", "-o", out,
 		filepath.Join("testdata", "c", name+".c"))
 	if text, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("clang: %v\n%s", err, text)

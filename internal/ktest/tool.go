@@ -3,6 +3,7 @@ package ktest
 import (
 	"os"
 	"os/exec"
+	"slices"
 	"testing"
 )
 
@@ -13,7 +14,7 @@ func NeedTool(t testing.TB, name string) {
 	if _, err := exec.LookPath(name); err == nil {
 		return
 	}
-	if installed := name == "gcc" || name == "g++"; installed && os.Getenv("CI") == "true" && !Emulated() {
+	if slices.Contains([]string{"gcc", "g++", "clang"}, name) && os.Getenv("CI") == "true" && !Emulated() {
 		t.Fatalf("ktest: %s must be installed in CI", name)
 	}
 	t.Skipf("ktest: needs %s", name)

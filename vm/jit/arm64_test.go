@@ -18,6 +18,9 @@ func TestArm64(t *testing.T) {
 	if err != nil {
 		qemu, err = exec.LookPath("qemu-aarch64-static")
 	}
+	if err != nil && os.Getenv("CI") == "true" {
+		t.Fatal("qemu-aarch64 must be installed in CI")
+	}
 	if err != nil {
 		t.Skip("there is no qemu-aarch64 (Debian: qemu-user) to run machine code of arm64")
 	}

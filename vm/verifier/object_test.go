@@ -16,10 +16,7 @@ func objectPrograms(t testing.TB, types Types) (all []sample) {
 	if ktest.Emulated() {
 		t.Skip("there is no compiler in guests; what it makes is compared on the live kernel")
 	}
-	clang, err := exec.LookPath("clang")
-	if err != nil {
-		t.Skip("clang is not installed (Debian: apt-get install clang)")
-	}
+	ktest.NeedTool(t, "clang")
 	files, err := filepath.Glob("../testdata/c/*.c")
 	if err != nil || len(files) == 0 {
 		t.Fatal("no C files", err)
@@ -27,7 +24,7 @@ func objectPrograms(t testing.TB, types Types) (all []sample) {
 	for _, path := range files {
 		for _, cpu := range []string{"v1", "v2", "v3"} {
 			object := filepath.Join(t.TempDir(), "object.o")
-			if text, err := exec.Command(clang, "-target", "bpf", "-mcpu="+cpu, "-O2", "-g", "-Wno-unused", "-c", "-o", object, path).CombinedOutput(); err != nil {
+			if text, err := exec.Command("clang", "-target", "bpf", "-mcpu="+cpu, "-O2", "-g", "-Wno-unused", "-c", "-o", object, path).CombinedOutput(); err != nil {
 				t.Logf("%s for %s: %s", path, cpu, text)
 				continue
 			}
