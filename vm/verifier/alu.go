@@ -297,6 +297,9 @@ func (v *verifier) pointerAdd(in insn, ptr, off *reg, pointerFirst bool) {
 	if pointerFirst && in.fromReg() {
 		added = int(in.Src())
 	}
+	if v.rules.deltaLinks32 {
+		o.off = 0 // a number's is no offset
+	}
 	v.saneOffset(added, &o, p.kind)
 	v.saneOffset(dst, &p, p.kind)
 	*d = p

@@ -243,6 +243,9 @@ func (v *verifier) learn(t1, t2, f1, f2 *reg, op uint8, is32 bool) {
 	if !k.regRegRanges {
 		// One side must be known.
 		if !f2.constOf(is32) && !f1.constOf(is32) {
+			if is32 {
+				return
+			}
 			if op == jEQ {
 				combineEqual(t1, t2, k)
 			} else if op == jNE {

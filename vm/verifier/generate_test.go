@@ -90,9 +90,9 @@ func generate(g *rand.Rand, array *mapDef) *program {
 func TestGeneratedAgree(t *testing.T) {
 	ktest.Need(t, ktest.Root)
 	k := runningKernel(t)
-	n := 1500
+	n := 1000
 	if ktest.Emulated() {
-		n = 2000
+		n = 500
 	}
 	if s := os.Getenv("SKEP_GENERATED"); s != "" {
 		n, _ = strconv.Atoi(s)

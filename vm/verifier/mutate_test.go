@@ -71,9 +71,9 @@ func TestMutationsAgree(t *testing.T) {
 	ktest.Need(t, ktest.Root, ktest.BTF)
 	k := runningKernel(t)
 	base := append(scriptPrograms(t, k.version), twinPrograms()...)
-	n := 1500
+	n := 500
 	if ktest.Emulated() {
-		n = 400
+		n = 150
 	}
 	if s := os.Getenv("SKEP_MUTATIONS"); s != "" {
 		n, _ = strconv.Atoi(s)
