@@ -76,12 +76,16 @@ func runningKernel(t testing.TB) *kernelUnderTest {
 	if types, err := btf.LoadKernelSpec(); err == nil {
 		r.types = types
 	}
-	t.Cleanup(func() {
-		for _, m := range r.maps {
-			m.Close()
-		}
-	})
+	t.Cleanup(r.closeMaps)
 	return r
+}
+
+// closeMaps gives the memory of all maps back to the kernel.
+func (k *kernelUnderTest) closeMaps() {
+	for _, m := range k.maps {
+		m.Close()
+	}
+	clear(k.maps)
 }
 
 func possibleCPUs() int {
