@@ -42,7 +42,8 @@ OPTIONS
     --unsafe       allow system(), signal() and the like
     --dry-run      stop when everything is attached
     --explain      tell what the script asks about the kernel, and what it is attached to; then stop
-    --host HOST    kernel (the default)
+    --host HOST    kernel, or user: a command (-c) or process (-p) and its children, without privileges;
+                   the default where the kernel refuses
     -d STAGE       print a stage of the compiler: ast, types, ir, ir-opt, asm or all
     --fmt          print the script in the usual form
     --info         show what this kernel can do
@@ -226,8 +227,8 @@ func (o *options) validate() error {
 	if !slices.Contains([]string{"line", "full", "none"}, o.buffering) {
 		return &errUsage{fmt.Sprintf("-B wants line, full or none, not %q", o.buffering)}
 	}
-	if !slices.Contains([]string{"", "kernel"}, o.host) {
-		return &errUsage{fmt.Sprintf("--host wants kernel, not %q", o.host)}
+	if !slices.Contains([]string{"", "kernel", "user"}, o.host) {
+		return &errUsage{fmt.Sprintf("--host wants kernel or user, not %q", o.host)}
 	}
 	if o.pid != 0 && o.child != nil {
 		return &errUsage{"-p and -c cannot be used together"}
