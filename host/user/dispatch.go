@@ -106,7 +106,7 @@ func (t *tracer) processExits(k *task, last bool) {
 // signalled is a signal that is about to be delivered.
 func (t *tracer) signalled(k *task, signal unix.Signal) {
 	const name = "signal:signal_deliver"
-	if len(t.session.hooks.events[name]) == 0 || ignored(k.tid, signal) {
+	if len(t.session.hooks.events[name]) == 0 || undelivered(k.tid, signal) {
 		return
 	}
 	info, err := getSiginfo(k.tid)

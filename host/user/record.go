@@ -138,14 +138,15 @@ func readText(pid int, addr uint64) string {
 	return string(text)
 }
 
-// ignored reports whether a process does nothing about a signal. A traced one gets it all the same, for its tracer to see.
-func ignored(tid int, signal unix.Signal) bool {
+// undelivered reports whether the kernel would not have delivered the signal to a process without a tracer: it drops what the process
+// ignores, and ends the process at once for what only ends it.
+func undelivered(tid int, signal unix.Signal) bool {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", tid))
 	if err != nil {
 		return false
 	}
-	mask := func(name string) bool {
-		_, rest, ok := bytes.Cut(text, []byte("\n"+name+":\t"))
+	in := func(mask string) bool {
+		_, rest, ok := bytes.Cut(text, []byte("\n"+mask+":\t"))
 		var set uint64
 		if ok {
 			fmt.Sscanf(string(rest[:min(len(rest), 16)]), "%x", &set)
@@ -153,15 +154,17 @@ func ignored(tid int, signal unix.Signal) bool {
 		return set>>(signal-1)&1 != 0
 	}
 	switch signal {
-	case unix.SIGCHLD, unix.SIGURG, unix.SIGWINCH, unix.SIGCONT:
-		return !mask("SigCgt")
+	case unix.SIGSTOP, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU: // stop it, and are delivered for that
+		return in("SigIgn")
+	case unix.SIGQUIT, unix.SIGILL, unix.SIGTRAP, unix.SIGABRT, unix.SIGFPE, unix.SIGSEGV, unix.SIGBUS, unix.SIGSYS, unix.SIGXCPU, unix.SIGXFSZ:
+		return in("SigIgn") // else it may dump its memory
 	}
-	return mask("SigIgn")
+	return !in("SigCgt")
 }
 
-// tellMappings tells where a process has code, before that is gone.
-func tellMappings(sink host.ProcessSink, pid int) {
-	f, err := os.Open(fmt.Sprintf("/proc/%d/maps", pid))
+// tellMappings tells where a process has code, before that is gone: k is the last of its tasks that still has its memory.
+func tellMappings(sink host.ProcessSink, k *task) {
+	f, err := os.Open(fmt.Sprintf("/proc/%d/maps", k.tid))
 	if err != nil {
 		return
 	}
@@ -176,6 +179,6 @@ func tellMappings(sink host.ProcessSink, pid int) {
 			continue
 		}
 		_, path, _ = strings.Cut(lines.Text(), "/")
-		sink.Mmap(pid, start, end-start, offset, "/"+path, unix.Mkdev(major, minor), inode, nil)
+		sink.Mmap(k.pid, start, end-start, offset, "/"+path, unix.Mkdev(major, minor), inode, nil)
 	}
 }

@@ -260,7 +260,7 @@ func (t *tracer) exiting(k *task) {
 		last = last && (other.pid != k.pid || other.exitSeen)
 	}
 	if sink := t.session.opt.TrackProcesses; sink != nil && last {
-		tellMappings(sink, k.pid)
+		tellMappings(sink, k)
 		sink.Exit(k.pid)
 	}
 	t.processExits(k, last)
