@@ -146,6 +146,18 @@ func processOf(tid int) (int, error) {
 	return statusField(text, "Tgid"), nil
 }
 
+// parentOf is the process that has made a task, or another thread of it.
+func parentOf(tid int) int {
+	text, err := os.ReadFile("/proc/" + strconv.Itoa(tid) + "/status")
+	if err != nil {
+		return 0
+	}
+	if pid := statusField(text, "Tgid"); pid != tid {
+		return pid
+	}
+	return statusField(text, "PPid")
+}
+
 // cgroups remembers the ids of cgroups by their paths.
 var cgroups sync.Map // string → []uint64
 

@@ -146,6 +146,11 @@ func (t *tracer) handle(s stop) {
 	case s.status.Exited() || s.status.Signaled():
 		t.gone(k, s)
 	case !s.status.Stopped():
+	case k == nil && s.event() == unix.PTRACE_EVENT_EXIT:
+		// It was killed before it did anything, and its parent may have been, too, before it could tell.
+		k = &task{tid: s.tid}
+		t.tasks[s.tid] = k
+		t.adopt(k, s)
 	case k == nil:
 		t.tasks[s.tid] = &task{tid: s.tid, phase: unborn, pending: s} // it waits until its parent has told of it
 	case k.phase == started:
@@ -197,6 +202,13 @@ func (t *tracer) born(k *task, s stop) {
 	t.stopped(k, s)
 }
 
+// adopt lets a task go on of which no parent will tell.
+func (t *tracer) adopt(k *task, s stop) {
+	k.pid, _ = processOf(k.tid)
+	k.phase = traced
+	t.stopped(k, s)
+}
+
 // forked is a stop of a task that has made another one.
 func (t *tracer) forked(k *task, event int) {
 	message, err := eventMessage(k.tid)
@@ -226,10 +238,12 @@ func (t *tracer) forked(k *task, event int) {
 		c.inherit = inherited{nr: nr, valid: t.session.hooks.wantsExit(nr)}
 		t.processForked(k, c, &regs)
 	}
-	waits := c.phase == unborn && c.pending.tid != 0
-	c.phase = started
-	if waits {
+	switch {
+	case c.phase == traced: // adopted
+	case c.pending.tid != 0:
 		t.born(c, c.pending)
+	default:
+		c.phase = started
 	}
 	t.resume(k, 0)
 }
@@ -264,6 +278,12 @@ func (t *tracer) exiting(k *task) {
 		sink.Exit(k.pid)
 	}
 	t.processExits(k, last)
+	for _, c := range t.tasks {
+		// Of tasks that it has made it would have told before, unless it was killed just then.
+		if c.phase == unborn && parentOf(c.tid) == k.pid {
+			t.adopt(c, c.pending)
+		}
+	}
 }
 
 // gone is the end of a task.
