@@ -32,6 +32,7 @@ func rows() []row {
 		{"increments", measureIncrements},
 		{"size", measureSize},
 		{"interrupt", measureInterrupt},
+		{"user host", measureUser}, // beside strace
 	}
 }
 
