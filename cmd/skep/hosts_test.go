@@ -58,6 +58,10 @@ func oneLiners() []oneLiner {
 			work: []string{"-cpu=1", "getppid", "5"}, root: true},
 		{name: "clocks", script: `interval:ms:10 { @ = count(); if (elapsed > 50000000) { exit(); } } END { printf("%d\n", (int64)@ > 0); clear(@); }`,
 			work: []string{"nanosleep", "100", "10000"}},
+		{name: "samples", script: `profile:hz:99 /pid == cpid/ { @[comm, usermode] = count(); } END { printf("%d\n", (int64)@["work", 1] > 0); clear(@); }`,
+			work: []string{"spin", "500"}},
+		{name: "sampled stacks", script: `profile:hz:99 /tid == cpid/ { @[ustack(1)] = count(); } END { printf("%d\n", len(@) > 0); clear(@); }`,
+			work: []string{"spin", "500"}},
 		{name: "control", script: `BEGIN { @x = 1; } tracepoint:syscalls:sys_enter_getppid /tid == cpid/ { @x++; if (@x == 4) { printf("%d\n", @x); delete(@x); } } END { printf("%d\n", @x); }`,
 			work: []string{"getppid", "7"}},
 	}

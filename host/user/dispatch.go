@@ -124,3 +124,25 @@ func boolWord(b bool) int {
 	}
 	return 0
 }
+
+// sample has the tasks that are running stop, to be looked at. Those that wait are left alone: some system calls would notice.
+func (t *tracer) sample(h hook) {
+	for _, k := range t.tasks {
+		if k.phase == traced && !k.exitSeen && k.running() && interrupt(k.tid) == nil {
+			k.samples = append(k.samples, h)
+		}
+	}
+}
+
+// sampled is a stop that may have been asked for by sample.
+func (t *tracer) sampled(k *task) {
+	hooks := k.samples
+	if len(hooks) == 0 {
+		return
+	}
+	k.samples = nil
+	var regs unix.PtraceRegs
+	if getRegs(k.tid, &regs) == nil {
+		t.run(func(r *runner) { r.sample(k, &regs, hooks) })
+	}
+}

@@ -167,6 +167,14 @@ func (r *runner) syscall(t *task, regs *unix.PtraceRegs, word uint64, hooks []ho
 	r.do(hooks, r.words)
 }
 
+// sample runs programs with the registers of a task that was running.
+func (r *runner) sample(t *task, regs *unix.PtraceRegs, hooks []hook) {
+	r.event = event{task: t, regs: regs}
+	clear(r.perf.Bytes())
+	copyRegs(r.perf.Bytes(), regs)
+	r.do(hooks, r.perf)
+}
+
 // tracepoint runs programs with a record, which fill has written.
 func (r *runner) tracepoint(t *task, regs *unix.PtraceRegs, hooks []hook, fill func(record []byte)) {
 	r.event = event{task: t, regs: regs}

@@ -173,16 +173,21 @@ func (s *session) attachPoint(a probe.Attach, i int, clocks *[]clock) error {
 	case probe.PerfInterval:
 		*clocks = append(*clocks, clock{hook: h, period: period(point)})
 		return nil
+	case probe.PerfClock:
+		*clocks = append(*clocks, clock{hook: h, period: period(point), samples: true})
+		s.hooks.samples = true
+		return nil
 	case probe.RawTP, probe.TracepointPerf:
 		return s.hooks.add(a, point, h)
 	}
 	return needsKernel(point.Name)
 }
 
-// clock is an interval.
+// clock is an interval, or the rate at which what runs is sampled.
 type clock struct {
-	hook   hook
-	period time.Duration
+	hook    hook
+	period  time.Duration
+	samples bool
 }
 
 func period(p probe.Point) time.Duration {
@@ -199,8 +204,12 @@ func (s *session) start(c clock) {
 		for {
 			select {
 			case <-t.C:
-				s.runSelf(c.hook)
 			case <-s.done:
+				return
+			}
+			if !c.samples {
+				s.runSelf(c.hook)
+			} else if !s.tracer.ask(func() { s.tracer.sample(c.hook) }, s.done) {
 				return
 			}
 		}

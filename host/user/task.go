@@ -22,7 +22,8 @@ type task struct {
 	nr       int
 	stub     bool // it is the stub of -c, whose read at the gate began before tracing
 	exitSeen bool
-	pending  stop // of a task whose parent has not told of it yet
+	samples  []hook // that wait for its next stop
+	pending  stop   // of a task whose parent has not told of it yet
 	inherit  inherited
 
 	name     string // as it was last read
@@ -122,6 +123,16 @@ func (t *task) statField(number int) int {
 	}
 	n, _ := strconv.Atoi(fields[number-3])
 	return n
+}
+
+// running reports whether the task runs, or could.
+func (t *task) running() bool {
+	text, err := os.ReadFile("/proc/" + strconv.Itoa(t.tid) + "/stat")
+	if err != nil {
+		return false
+	}
+	_, rest, ok := bytes.Cut(text[max(bytes.LastIndexByte(text, ')'), 0):], []byte{' '})
+	return ok && len(rest) > 0 && rest[0] == 'R'
 }
 
 // cpu is the one that the task ran on last.

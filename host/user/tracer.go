@@ -123,8 +123,8 @@ func prepareBell() error {
 	return call(&act, nil)
 }
 
-// ask has the thread do something soon, and returns when it has begun. It reports whether the thread still lives.
-func (t *tracer) ask(f func()) bool {
+// ask has the thread do something soon, and returns when it has begun, or when done is closed: false if it never will.
+func (t *tracer) ask(f func(), done <-chan struct{}) bool {
 	again := time.NewTicker(time.Millisecond) // a signal that comes just before the thread waits is lost
 	defer again.Stop()
 	for {
@@ -133,6 +133,8 @@ func (t *tracer) ask(f func()) bool {
 		case t.asked <- f:
 			return true
 		case <-t.ended:
+			return false
+		case <-done:
 			return false
 		case <-again.C:
 		}
@@ -178,6 +180,7 @@ func (t *tracer) stopped(k *task, s stop) {
 		// The process has been stopped as by a shell's job control, and stays so until SIGCONT.
 		_ = listen(k.tid)
 	case event != 0:
+		t.sampled(k)
 		t.resume(k, 0)
 	default:
 		t.signalled(k, signal)
@@ -323,7 +326,7 @@ func (t *tracer) commandStatus() (syscall.WaitStatus, bool) {
 // close lets go of all that is traced. What has a filter cannot be let go: its system calls would fail without a tracer. So it is
 // followed to its end.
 func (t *tracer) close() {
-	if !t.ask(func() { t.closing = true; t.release() }) {
+	if !t.ask(func() { t.closing = true; t.release() }, nil) {
 		return
 	}
 	if t.filter {
