@@ -57,6 +57,7 @@ func TestObjects(t *testing.T) {
 		{object: "lock", program: "locked", frames: one},
 		{object: "ring", program: "records", frames: one},
 		{object: "ring", program: "dynptrs", frames: one},
+		{object: "net", program: "nested", frames: one},
 	} {
 		t.Run(s.object+"/"+s.program, func(t *testing.T) {
 			spec := object(t, s.object)

@@ -15,12 +15,16 @@ type Context interface {
 	enter() (args [5]uint64, version uint64)
 	// memory is what the program may touch.
 	memory() []memory.Region
+	// fits reports whether it is what a verifier assumes that programs of the type are given.
+	fits(t ebpf.ProgramType) bool
 }
 
 // A Record is a context that is only bytes: the record of a tracepoint, the arguments of a raw tracepoint, registers, or a struct of the
 // cgroup kinds. The program may change it.
 type Record struct {
+	machine *Machine
 	block   *memory.Block
+	size    int
 	regions []memory.Region
 	length  bool // r2 is the length
 }
@@ -31,18 +35,21 @@ func (m *Machine) NewRecord(content []byte) (*Record, error) {
 }
 
 func (m *Machine) newRecord(content []byte, name string) (*Record, error) {
-	b, err := memory.New(len(content))
+	b, err := memory.New(max(len(content), minRecord))
 	if err != nil {
 		return nil, fmt.Errorf("making a context: %w", err)
 	}
-	m.onClose(b.Free)
 	copy(b.Bytes(), content)
-	r := &Record{block: b}
+	r := &Record{machine: m, block: b, size: len(content)}
+	m.opened(r)
 	if len(content) > 0 {
 		r.regions = []memory.Region{{Base: b.Base(), Size: uint64(len(content)), Name: name}}
 	}
 	return r, nil
 }
+
+// minRecord is the memory of a record, longer than any context: a verified program may look at all that its type's has.
+const minRecord = 512
 
 // NewMemory makes a context of a copy of the bytes for programs that take memory in r1 and its length in r2.
 func (m *Machine) NewMemory(content []byte) (*Record, error) {
@@ -71,20 +78,30 @@ func (m *Machine) NewContext(t ebpf.ProgramType, content []byte) (*Record, error
 	return m.NewRecord(content)
 }
 
+// Close frees the record. No program may run on it.
+func (r *Record) Close() error {
+	r.machine.forget(r)
+	return r.block.Free()
+}
+
 // Bytes is the record, which stays the same memory. It must not be used after the machine is closed.
-func (r *Record) Bytes() []byte { return r.block.Bytes() }
+func (r *Record) Bytes() []byte { return r.block.Bytes()[:r.size:r.size] }
 
 func (r *Record) enter() (args [5]uint64, version uint64) {
-	if len(r.block.Bytes()) > 0 {
+	if r.size > 0 {
 		args[0] = r.block.Base()
 	}
 	if r.length {
-		args[1] = uint64(len(r.block.Bytes()))
+		args[1] = uint64(r.size)
 	}
 	return args, 0
 }
 
 func (r *Record) memory() []memory.Region { return r.regions }
+
+func (r *Record) fits(t ebpf.ProgramType) bool {
+	return t == ebpf.UnspecifiedProgram || !SeesPackets(t) && r.size > 0
+}
 
 // ContextSize is the size of the context of programs of a type, 0 if it varies.
 func ContextSize(t ebpf.ProgramType) int {

@@ -2,6 +2,7 @@ package vm
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 
 	"github.com/cilium/ebpf"
@@ -25,6 +26,7 @@ type Packet struct {
 	Cookie uint64
 	UID    uint32
 
+	machine     *Machine
 	skb         bool
 	fields      *memory.Block // xdp_md or __sk_buff
 	buffer      *memory.Block
@@ -82,14 +84,19 @@ func (m *Machine) newPacket(size, fields int, skb bool) (*Packet, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making a packet: %w", err)
 	}
-	m.onClose(buffer.Free)
 	f, err := memory.New(fields)
 	if err != nil {
-		return nil, fmt.Errorf("making a packet: %w", err)
+		return nil, errors.Join(fmt.Errorf("making a packet: %w", err), buffer.Free())
 	}
-	m.onClose(f.Free)
-	p := &Packet{skb: skb, fields: f, buffer: buffer, headroom: Headroom, UID: overflowUID}
+	p := &Packet{machine: m, skb: skb, fields: f, buffer: buffer, headroom: Headroom, UID: overflowUID}
+	m.opened(p)
 	return p, p.SetData(nil)
+}
+
+// Close frees the packet. No program may run on it.
+func (p *Packet) Close() error {
+	p.machine.forget(p)
+	return errors.Join(p.buffer.Free(), p.fields.Free())
 }
 
 // overflowUID is what the kernel says of packets without a socket.
@@ -197,6 +204,8 @@ func (p *Packet) enter() (args [5]uint64, version uint64) {
 }
 
 func (p *Packet) memory() []memory.Region { return p.regions }
+
+func (p *Packet) fits(t ebpf.ProgramType) bool { return SeesPackets(t) && p.skb == (t != ebpf.XDP) }
 
 // packet is the context of the running program if it is a packet.
 func (t *Thread) packet() *Packet {

@@ -171,7 +171,7 @@ func (l *loader) helpers(p *Program) ([]engine.Helper, error) {
 		switch {
 		case f == nil:
 			fs[i] = unknown(c)
-		case l.options.Trusted || row == nil:
+		case p.trusted || row == nil:
 			fs[i] = func(e *engine.Thread, a *[5]uint64) uint64 { return f(e.Machine.(*Thread), a) }
 		default:
 			fs[i] = checked(row, f)

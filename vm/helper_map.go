@@ -75,12 +75,17 @@ func forEachMapElem(t *Thread, a *[5]uint64) uint64 {
 
 // scratch is memory that the running program may read until done is called.
 func (t *Thread) scratch(size int) (b *memory.Block, done func(), err error) {
-	if b, err = memory.New(size); err != nil {
+	if n := len(t.spare); n > 0 && len(t.spare[n-1].Bytes()) >= size {
+		b, t.spare = t.spare[n-1], t.spare[:n-1]
+	} else if b, err = memory.New(max(size, minScratch)); err != nil {
 		return nil, nil, err
 	}
 	t.space.Add(memory.Region{Base: b.Base(), Size: uint64(size), ReadOnly: true, Name: "a key"})
 	return b, func() {
 		t.space.Remove(b.Base())
-		_ = b.Free()
+		t.spare = append(t.spare, b)
 	}, nil
 }
+
+// minScratch is enough for most keys, so that the memory can be used again.
+const minScratch = 4096

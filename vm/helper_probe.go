@@ -2,8 +2,10 @@ package vm
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 
+	"skep/vm/engine"
 	"skep/vm/maps"
 	"skep/vm/memory"
 )
@@ -134,6 +136,25 @@ func dPath(t *Thread, a *[5]uint64) uint64 {
 
 // enametoolong is ENAMETOOLONG.
 const enametoolong maps.Errno = 36
+
+// probeHost is a load through one of the kernel's pointers. As in the kernel, what cannot be read is 0.
+func probeHost(e *engine.Thread, addr uint64, size int) (uint64, bool) {
+	t := e.Machine.(*Thread)
+	var b [8]byte
+	to := b[:size]
+	if t.machine.options.Host.ReadKernel(t, addr, to) != nil {
+		return 0, true
+	}
+	switch size {
+	case 1:
+		return uint64(b[0]), true
+	case 2:
+		return uint64(binary.NativeEndian.Uint16(to)), true
+	case 4:
+		return uint64(binary.NativeEndian.Uint32(to)), true
+	}
+	return binary.NativeEndian.Uint64(to), true
+}
 
 // memoryAt is memory whose size is a u32 argument.
 func memoryAt(addr, size uint64) []byte { return memory.At(addr, int(uint32(size))) }

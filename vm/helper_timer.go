@@ -164,7 +164,7 @@ func (m *Machine) callback(p *Program, slot, cpu int, x *timer, value uint64) er
 		return err
 	}
 	defer done()
-	keyOf(x.m, cpu, value, key.Bytes())
+	copy(key.Bytes(), x.m.KeyOf(value))
 	m.timers.mu.Lock()
 	x.thread = t
 	m.timers.mu.Unlock()
@@ -176,16 +176,6 @@ func (m *Machine) callback(p *Program, slot, cpu int, x *timer, value uint64) er
 		m.options.Host.TimerFault(err)
 	}
 	return err
-}
-
-// keyOf finds the key of a value by its address.
-func keyOf(m maps.Map, cpu int, value uint64, key []byte) {
-	_, _ = m.ForEach(cpu, func(k []byte, v uint64) bool {
-		if v == value {
-			copy(key, k)
-		}
-		return v != value
-	})
 }
 
 // release forgets the timer of a value that ends.

@@ -171,7 +171,7 @@ func helperCall(number int32) code.Call {
 	// The library keeps the operating system in the upper four bits, and Linux is 0.
 	c := code.Call{Name: fmt.Sprintf("helper %d", number), ID: number}
 	if h := helper.ByNumber(number); h != nil {
-		c.Name = h.Name
+		c.Name, c.Args = h.Name, h.NumArgs()
 	}
 	return c
 }

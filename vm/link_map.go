@@ -57,15 +57,9 @@ func (k *linker) kconfigMap() (maps.Map, error) {
 	if k.kconfig != nil {
 		return k.kconfig, nil
 	}
-	var section *btf.Datasec
-	if k.spec.Types == nil {
-		return nil, errors.New("the variables of .kconfig have no types")
-	}
-	if err := k.spec.Types.TypeByName(".kconfig", &section); err != nil {
-		return nil, fmt.Errorf("looking for the types of .kconfig: %w", err)
-	}
-	if section.Size > 1<<20 {
-		return nil, fmt.Errorf("section .kconfig has %d bytes", section.Size)
+	section, err := k.kconfigSection()
+	if err != nil {
+		return nil, err
 	}
 	data := make([]byte, section.Size)
 	for _, v := range section.Vars {
@@ -81,10 +75,8 @@ func (k *linker) kconfigMap() (maps.Map, error) {
 			return nil, fmt.Errorf("variable %s: %w", variable.Name, err)
 		}
 	}
-	spec := &ebpf.MapSpec{
-		Name: ".kconfig", Type: ebpf.Array, KeySize: 4, ValueSize: section.Size, MaxEntries: 1,
-		Flags: rdonlyProg, Contents: []ebpf.MapKV{{Key: uint32(0), Value: data}},
-	}
+	spec := kconfigSpec(section)
+	spec.Contents = []ebpf.MapKV{{Key: uint32(0), Value: data}}
 	m, err := k.machine.newMap(spec, k.collection)
 	if err != nil {
 		return nil, err
@@ -93,6 +85,26 @@ func (k *linker) kconfigMap() (maps.Map, error) {
 	k.collection.use(spec.Name, m)
 	k.kconfig = m
 	return m, nil
+}
+
+// kconfigSection is what the object says of the variables.
+func (l *loader) kconfigSection() (section *btf.Datasec, err error) {
+	if l.spec.Types == nil {
+		return nil, errors.New("the variables of .kconfig have no types")
+	}
+	if err := l.spec.Types.TypeByName(kconfigName, &section); err != nil {
+		return nil, fmt.Errorf("looking for the types of .kconfig: %w", err)
+	}
+	if section.Size > 1<<20 {
+		return nil, fmt.Errorf("section .kconfig has %d bytes", section.Size)
+	}
+	return section, nil
+}
+
+const kconfigName = ".kconfig"
+
+func kconfigSpec(section *btf.Datasec) *ebpf.MapSpec {
+	return &ebpf.MapSpec{Name: kconfigName, Type: ebpf.Array, KeySize: 4, ValueSize: section.Size, MaxEntries: 1, Flags: rdonlyProg}
 }
 
 // rdonlyProg is BPF_F_RDONLY_PROG.

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
 
 	vmmaps "skep/vm/maps"
 	"skep/vm/memory"
@@ -26,8 +27,13 @@ const (
 // LoadOptions are how a collection is loaded. Nil is the zero value.
 type LoadOptions struct {
 	Engine Engine
-	// Trusted says that a verifier has accepted the programs for what they are given: their memory accesses are not checked.
+	// Trusted says that a verifier has accepted the programs for what they are given: their memory accesses are not checked, and a
+	// mistake of theirs may end the process.
 	Trusted bool
+	// Verify asks package verifier, by the rules of the machine's kernel. A program that is rejected is an error. One that is accepted
+	// runs without checks, unless it follows pointers into the kernel; one of which the verifier does not know all that it uses is checked
+	// as it runs.
+	Verify bool
 	// Raw accepts programs that the kernel rejects for their form: shifts by more bits than there are take the lower bits of the number,
 	// and what is divided by 0 becomes 0.
 	Raw bool
@@ -64,6 +70,7 @@ func (m *Machine) Load(spec *ebpf.CollectionSpec, o *LoadOptions) (*Collection, 
 	if err := l.load(); err != nil {
 		return nil, errors.Join(err, c.Close())
 	}
+	m.opened(c)
 	return c, nil
 }
 
@@ -73,6 +80,7 @@ func sameOrder(o binary.ByteOrder) bool {
 
 // Close frees the programs and the maps of the collection. None may run or be in a map of another collection.
 func (c *Collection) Close() error {
+	c.machine.forget(c)
 	var errs []error
 	for _, p := range c.Programs {
 		errs = append(errs, p.image.Close())
@@ -91,6 +99,8 @@ type loader struct {
 	spec       *ebpf.CollectionSpec
 	collection *Collection
 	kconfig    vmmaps.Map
+	relocated  map[string]asm.Instructions
+	verified   map[string]bool // programs that need no checks
 }
 
 func (l *loader) load() error {
@@ -103,12 +113,11 @@ func (l *loader) load() error {
 			return err
 		}
 	}
+	if err := l.prepare(names); err != nil {
+		return err
+	}
 	for _, name := range names {
-		spec := l.spec.Programs[name]
-		if spec == nil {
-			return fmt.Errorf("loading program %s: there is no such program", name)
-		}
-		p, err := l.loadProgram(name, spec)
+		p, err := l.loadProgram(name, l.spec.Programs[name])
 		if err != nil {
 			return fmt.Errorf("loading program %s: %w", name, err)
 		}
@@ -118,6 +127,26 @@ func (l *loader) load() error {
 		if err := l.fillMap(name); err != nil {
 			return fmt.Errorf("filling map %s: %w", name, err)
 		}
+	}
+	return nil
+}
+
+// prepare relocates the programs, and verifies them if asked to.
+func (l *loader) prepare(names []string) error {
+	l.relocated = map[string]asm.Instructions{}
+	for _, name := range names {
+		spec := l.spec.Programs[name]
+		if spec == nil {
+			return fmt.Errorf("loading program %s: there is no such program", name)
+		}
+		insns := slices.Clone(spec.Instructions)
+		if err := l.relocate(insns); err != nil {
+			return fmt.Errorf("loading program %s: %w", name, err)
+		}
+		l.relocated[name] = insns
+	}
+	if l.options.Verify && !l.options.Trusted {
+		return l.verify(names)
 	}
 	return nil
 }

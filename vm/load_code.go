@@ -11,8 +11,8 @@ import (
 	"skep/vm/memory"
 )
 
-// LoadCode prepares a bare program: instructions of 8 bytes as they are in files of this computer's byte order. It has no maps. Close of
-// the collection that it comes in frees it.
+// LoadCode prepares a bare program: instructions of 8 bytes as they are in files of this computer's byte order. It is freed with the
+// machine.
 func (m *Machine) LoadCode(name string, content []byte, o *LoadOptions) (*Program, error) {
 	if o == nil {
 		o = &LoadOptions{}
@@ -31,7 +31,7 @@ func (m *Machine) LoadCode(name string, content []byte, o *LoadOptions) (*Progra
 		return nil, fmt.Errorf("loading program %s: %w", name, err)
 	}
 	c.Programs[name] = p
-	m.onClose(c.Close)
+	m.opened(c)
 	return p, nil
 }
 

@@ -3,6 +3,7 @@ package vm
 import (
 	"encoding/binary"
 	"fmt"
+	"math/bits"
 
 	"github.com/cilium/ebpf"
 
@@ -46,6 +47,9 @@ func (c *Collection) grow(r memory.Region) {
 
 // newMap makes a map, and gives it a number of the machine's. Its memory belongs to the collection's programs.
 func (m *Machine) newMap(spec *ebpf.MapSpec, c *Collection) (made maps.Map, err error) {
+	if err := m.affords(spec); err != nil {
+		return nil, fmt.Errorf("creating map %s (%s): %w", spec.Name, spec.Type, err)
+	}
 	err = m.objects.add(func(id uint32) (any, error) {
 		made, err = maps.New(spec, maps.Options{
 			CPUs: m.CPUs(), ID: id, Handle: handleOf(id),
@@ -59,6 +63,27 @@ func (m *Machine) newMap(spec *ebpf.MapSpec, c *Collection) (made maps.Map, err 
 	})
 	return made, err
 }
+
+// affords tells whether a map is small enough for the machine. Sizes that are wrong altogether are not its matter.
+func (m *Machine) affords(spec *ebpf.MapSpec) error {
+	const overhead = 64 // of an entry, about
+	size := uint64(spec.KeySize) + uint64(spec.ValueSize)
+	switch spec.Type {
+	case ebpf.PerCPUArray, ebpf.PerCPUHash, ebpf.LRUCPUHash, ebpf.PerCPUCGroupStorage:
+		size *= uint64(m.CPUs())
+	}
+	entries := uint64(max(spec.MaxEntries, 1))
+	if spec.Flags&noPrealloc != 0 && spec.Type != ebpf.Array {
+		entries = 1 // its memory grows with use
+	}
+	if hi, need := bits.Mul64(size+overhead, entries); hi != 0 || need > m.options.MapMemory {
+		return fmt.Errorf("it needs about %d bytes, and the machine allows %d: %w", need, m.options.MapMemory, maps.ENOMEM)
+	}
+	return nil
+}
+
+// noPrealloc is BPF_F_NO_PREALLOC.
+const noPrealloc = 1
 
 // innerMap is what user space means by a number that it stores in a map of maps.
 func (m *Machine) innerMap(fd uint32) (maps.Map, error) {

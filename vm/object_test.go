@@ -12,6 +12,7 @@ import (
 	"github.com/cilium/ebpf/btf"
 
 	"skep/internal/ktest"
+	"skep/vm/jit"
 )
 
 var compiled = struct {
@@ -73,8 +74,9 @@ func variants() []variant {
 	vs := []variant{
 		{"interpreter", LoadOptions{Engine: Interpreter, Trusted: true}},
 		{"interpreter, checked", LoadOptions{Engine: Interpreter}},
+		{"fastest, verified", LoadOptions{Verify: true}},
 	}
-	if hasJIT {
+	if jit.Supported {
 		vs = append(vs, variant{"JIT", LoadOptions{Engine: JIT, Trusted: true}}, variant{"JIT, checked", LoadOptions{Engine: JIT}})
 	}
 	return vs

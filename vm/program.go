@@ -11,6 +11,7 @@ import (
 	"skep/vm/code"
 	"skep/vm/engine"
 	"skep/vm/interp"
+	"skep/vm/jit"
 )
 
 // A Program is ready to run. It may run on several threads at once.
@@ -27,6 +28,7 @@ type Program struct {
 	image      engine.Image
 	trusted    bool
 	native     bool // machine code
+	probes     bool // loads may be from memory that the host has
 	sources    []source
 }
 
@@ -36,15 +38,14 @@ func (p *Program) ID() uint32 { return p.id }
 // Code is the program as engines run it. It must not be changed.
 func (p *Program) Code() *code.Program { return p.code }
 
+// Checked reports whether the program's memory accesses are checked as it runs.
+func (p *Program) Checked() bool { return !p.trusted }
+
 // Calls are the names of the helpers and kernel functions that the program calls, sorted.
 func (p *Program) Calls() []string { return sortedCalls(p.code) }
 
 func (l *loader) loadProgram(name string, spec *ebpf.ProgramSpec) (*Program, error) {
-	insns := append(asm.Instructions(nil), spec.Instructions...)
-	if err := l.relocate(insns); err != nil {
-		return nil, err
-	}
-	linked, sources, err := l.link(name, insns)
+	linked, sources, err := l.link(name, l.relocated[name])
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +63,16 @@ func (l *loader) newProgram(p *Program) (*Program, error) {
 	if err := p.code.Check(level); err != nil {
 		return nil, err
 	}
-	p.machine, p.collection, p.trusted = l.machine, l.collection, l.options.Trusted
+	p.machine, p.collection, p.trusted = l.machine, l.collection, l.options.Trusted || l.verified[p.Name]
+	p.native = l.options.Engine == JIT || l.options.Engine == Fastest && jit.Supported
+	p.probes = l.machine.options.Host.ReadKernel != nil && followsPointers(p.Type)
+	if p.probes {
+		// Only the interpreter asks the host, and only for code that it checks.
+		p.native, p.trusted = false, false
+	}
+	if p.trusted && p.native {
+		l.inlineArrays(p.code)
+	}
 	helpers, err := l.helpers(p)
 	if err != nil {
 		return nil, err
@@ -81,11 +91,19 @@ func (l *loader) newProgram(p *Program) (*Program, error) {
 }
 
 func (l *loader) newImage(p *Program, helpers []engine.Helper) (engine.Image, error) {
-	p.native = l.options.Engine == JIT || l.options.Engine == Fastest && hasJIT
 	if p.native {
-		return compile(p.code, helpers, !p.trusted)
+		return jit.New(p.code, helpers, !p.trusted)
 	}
 	return interp.New(p.code, helpers)
+}
+
+// followsPointers reports whether the kernel lets programs of the type load from the pointers that their arguments are.
+func followsPointers(t ebpf.ProgramType) bool {
+	switch t {
+	case ebpf.Tracing, ebpf.LSM, ebpf.StructOps, ebpf.RawTracepoint, ebpf.RawTracepointWritable, ebpf.Netfilter:
+		return true
+	}
+	return false
 }
 
 // relocate applies CO-RE relocations against the types of the machine's kernel.
@@ -105,11 +123,7 @@ func (l *loader) relocate(insns asm.Instructions) error {
 	if kernel == nil {
 		return errors.New("its CO-RE relocations need the types of a kernel, and the machine has none")
 	}
-	types, err := btf.NewBuilder(nil, nil)
-	if err != nil {
-		return fmt.Errorf("numbering types: %w", err)
-	}
-	fixups, err := btf.CORERelocate(relocations, []*btf.Spec{kernel}, nativeOrder(), types.Add)
+	fixups, err := fixupsOf(relocations, kernel)
 	if err != nil {
 		return fmt.Errorf("relocating: %w", err)
 	}
@@ -119,6 +133,20 @@ func (l *loader) relocate(insns asm.Instructions) error {
 		}
 	}
 	return nil
+}
+
+func fixupsOf(relocations []*btf.CORERelocation, kernel *btf.Spec) (fixups []btf.COREFixup, err error) {
+	defer func() {
+		// Types of hostile objects may be what cilium/ebpf does not expect.
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the types are malformed: %v", p)
+		}
+	}()
+	types, err := btf.NewBuilder(nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	return btf.CORERelocate(relocations, []*btf.Spec{kernel}, nativeOrder(), types.Add)
 }
 
 // Line is the line of the program's text that the instruction comes from, or nothing.

@@ -33,6 +33,7 @@ type Thread struct {
 	locks   []uint64        // spin locks that the program holds
 	records []record        // of ring buffers, that it has reserved and must submit
 	retval  int64           // of get_retval and set_retval
+	spare   []*memory.Block // for keys
 	text    []byte          // where formatted text is made
 	stack   []uint64        // and where frames are
 }
@@ -46,13 +47,24 @@ func (m *Machine) NewThread(cpu int) (*Thread, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making a thread: %w", err)
 	}
-	m.onClose(stack.Free)
 	t := &Thread{machine: m}
+	m.opened(t)
 	t.space.Private = true
 	t.engine.CPU, t.engine.Stack, t.engine.Machine = cpu, stack, t
 	t.engine.Packet = loadPacket
 	t.space.Add(memory.Region{Base: stack.Base(), Size: uint64(len(stack.Bytes())), Name: "the stack"})
 	return t, nil
+}
+
+// Close frees the thread, which runs no program.
+func (t *Thread) Close() error {
+	t.machine.forget(t)
+	errs := []error{t.engine.Stack.Free()}
+	for _, b := range t.spare {
+		errs = append(errs, b.Free())
+	}
+	t.spare = nil
+	return errors.Join(errs...)
 }
 
 // CPU is the CPU that the thread's programs run on.
@@ -74,6 +86,9 @@ var ErrBusy = errors.New("the thread runs a program")
 func (t *Thread) Run(p *Program, c Context) (r0 uint64, err error) {
 	if t.program != nil {
 		return 0, ErrBusy
+	}
+	if p.trusted && !c.fits(p.Type) {
+		return 0, fmt.Errorf("running program %s: a %T is not the context of programs of type %s", p.Name, c, p.Type)
 	}
 	return t.run(p, 0, t.attach(c))
 }
@@ -101,6 +116,10 @@ func (t *Thread) run(p *Program, slot int, args [5]uint64) (uint64, error) {
 	if !p.trusted {
 		t.space.Parent = p.collection.space
 		e.Space = &t.space
+	}
+	e.Probe = nil
+	if p.probes {
+		e.Probe = probeHost
 	}
 	e.Budget = t.Budget
 	if e.Budget == 0 {

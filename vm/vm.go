@@ -4,12 +4,12 @@
 // collection of github.com/cilium/ebpf, from a compiler or from an ELF file, and makes its maps and programs. A [Thread] runs programs
 // one after the other on contexts:
 //
-//	spec, err := ebpf.LoadCollectionSpec("filter.o")
+//	spec, err := ebpf.LoadCollectionSpec("filter.o") // or ReadObject, for files of others
 //	m, err := vm.New(vm.Options{})
 //	defer m.Close()
 //	c, err := m.Load(spec, nil)
 //	thread, err := m.NewThread(0)
-//	packet, err := vm.NewXDP(m, 2048)
+//	packet, err := m.NewXDP(2048)
 //	packet.SetData(frame)
 //	verdict, err := thread.Run(c.Programs["filter"], packet)
 //
@@ -18,7 +18,9 @@
 package vm
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"runtime"
 	"sync"
@@ -40,6 +42,8 @@ type Options struct {
 	KernelVersion uint32
 	// Kconfig has the kernel's configuration, for the variables of .kconfig sections: "y", "m", "n", a number or a string in quotes.
 	Kconfig map[string]string
+	// MapMemory is how many bytes one map may need at most. 0 means 4 GB.
+	MapMemory uint64
 	// Random gives get_prandom_u32 its numbers. Nil means a generator that nobody can predict.
 	Random func() uint32
 }
@@ -55,13 +59,12 @@ type Machine struct {
 	objects objects
 	timers  timers
 
-	mu      sync.Mutex
-	closers []func() error
-	closed  bool
-	idle    []*Thread // for callbacks of timers
+	mu   sync.Mutex
+	open map[io.Closer]struct{} // threads, contexts and collections
+	idle []*Thread              // for callbacks of timers
 }
 
-// New makes a machine. It must be closed: its memory is not the garbage collector's.
+// New makes a machine. It must be closed: its memory is not the garbage collector's. What it makes may be closed before.
 func New(o Options) (*Machine, error) {
 	if o.CPUs < 0 || o.CPUs > maxCPUs {
 		return nil, fmt.Errorf("making a machine: %d CPUs, and at most %d are possible", o.CPUs, maxCPUs)
@@ -72,7 +75,10 @@ func New(o Options) (*Machine, error) {
 	if o.KernelVersion == 0 {
 		o.KernelVersion = defaultKernel
 	}
-	m := &Machine{options: o, clock: o.Clock, random: o.Random}
+	if o.MapMemory == 0 {
+		o.MapMemory = 4 << 30
+	}
+	m := &Machine{options: o, clock: o.Clock, random: o.Random, open: map[io.Closer]struct{}{}}
 	if m.clock == nil {
 		m.clock = systemClock()
 	}
@@ -89,26 +95,33 @@ const maxCPUs = 4096
 // CPUs is the number of the machine's possible CPUs.
 func (m *Machine) CPUs() int { return m.options.CPUs }
 
-// Close stops the machine's timers and frees its memory, that of all its maps included. No program may run, and no context, map or
-// thread of the machine may be used afterwards.
+// Close stops the machine's timers and frees its memory: its collections, contexts and threads are closed, too. No program may run.
 func (m *Machine) Close() error {
 	m.timers.close()
 	m.mu.Lock()
-	closers := m.closers
-	m.closers, m.closed = nil, true
+	open := m.open
+	m.open, m.idle = nil, nil
 	m.mu.Unlock()
-	var first error
-	for i := len(closers) - 1; i >= 0; i-- {
-		if err := closers[i](); err != nil && first == nil {
-			first = fmt.Errorf("closing the machine: %w", err)
-		}
+	var errs []error
+	for c := range open {
+		errs = append(errs, c.Close())
 	}
-	return first
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("closing the machine: %w", err)
+	}
+	return nil
 }
 
-// onClose has something done when the machine is closed, before what was asked for earlier.
-func (m *Machine) onClose(f func() error) {
+// opened remembers what must be closed with the machine.
+func (m *Machine) opened(c io.Closer) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.closers = append(m.closers, f)
+	m.open[c] = struct{}{}
+}
+
+// forget is for what has been closed before the machine.
+func (m *Machine) forget(c io.Closer) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.open, c)
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/cilium/ebpf"
 
+	"skep/vm"
 	"skep/vm/disasm"
 )
 
@@ -60,7 +61,7 @@ func disassemble(env *environment, content []byte) error {
 		}
 		return disasm.Bytes(env.stdout, b)
 	}
-	spec, err := loadSpec(bytes.NewReader(content))
+	spec, err := vm.ReadObject(bytes.NewReader(content))
 	if err != nil {
 		return err
 	}

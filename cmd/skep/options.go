@@ -22,6 +22,7 @@ USAGE
     skep -l [-v] ['tracepoint:sched:*' | 'struct task_struct' | FILE]
     skep TOOL [flags]      a ready-made tool, such as opensnoop
     skep tools             lists them; skep help TOOL is a tool's manual
+    skep verify FILE       tells which kernels will load the programs of a script or ELF object, and why not
     skep links DIR         makes a link for each tool in DIR
     skep completion SHELL  prints the completion for bash, zsh or fish
     skep vm run|exec       runs eBPF programs in user space; skep vm help tells more

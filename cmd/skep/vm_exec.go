@@ -88,7 +88,7 @@ func execBare(env *environment, flags *engineFlags, args []string, text string, 
 
 // loadBareELF loads the only program of an object, or the one called main; or the section .text if it has none.
 func loadBareELF(m *vm.Machine, content []byte, o *vm.LoadOptions) (*vm.Program, error) {
-	spec, err := loadSpec(bytes.NewReader(content))
+	spec, err := vm.ReadObject(bytes.NewReader(content))
 	if err != nil {
 		return nil, err
 	}
@@ -120,20 +120,6 @@ func loadBareELF(m *vm.Machine, content []byte, o *vm.LoadOptions) (*vm.Program,
 		return nil, err
 	}
 	return c.Programs[name], nil
-}
-
-// loadSpec reads an ELF object.
-func loadSpec(r io.ReaderAt) (spec *ebpf.CollectionSpec, err error) {
-	defer func() {
-		// The reader is made for objects of compilers; what it cannot bear in others is an error of those.
-		if p := recover(); p != nil {
-			spec, err = nil, fmt.Errorf("reading the object: it is malformed: %v", p)
-		}
-	}()
-	if spec, err = ebpf.LoadCollectionSpecFromReader(r); err != nil {
-		return nil, fmt.Errorf("reading the object: %w", err)
-	}
-	return spec, nil
 }
 
 // chooseProgram finds a program by its name, or else by the name of its section; if both are empty, it must be the only one.

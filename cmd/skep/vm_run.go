@@ -22,7 +22,7 @@ type vmRun struct {
 	engineFlags
 	name, section, pcap, out, ctx, mem, btf string
 	repeat                                  int
-	trusted                                 bool
+	verify, trusted                         bool
 
 	env        *environment
 	spec       *ebpf.CollectionSpec
@@ -51,6 +51,7 @@ func runVMRun(env *environment, args []string) int {
 	f.StringVar(&r.mem, "mem", "", "")
 	f.StringVar(&r.btf, "btf", "", "")
 	f.IntVar(&r.repeat, "repeat", 1, "")
+	f.BoolVar(&r.verify, "verify", false, "")
 	f.BoolVar(&r.trusted, "trusted", false, "")
 	if code := parseVM(env, f, args); code >= 0 {
 		return code
@@ -92,7 +93,7 @@ func (r *vmRun) load(object string) error {
 		return err
 	}
 	defer file.Close()
-	if r.spec, err = loadSpec(file); err != nil {
+	if r.spec, err = vm.ReadObject(file); err != nil {
 		return fmt.Errorf("%s: %w", object, err)
 	}
 	name, err := chooseProgram(r.spec, r.name, r.section)
@@ -120,7 +121,7 @@ func (r *vmRun) load(object string) error {
 		return err
 	}
 	// All programs are loaded: tail calls may lead to any of them.
-	c, err := r.machine.Load(r.spec, &vm.LoadOptions{Engine: engine, Trusted: r.trusted})
+	c, err := r.machine.Load(r.spec, &vm.LoadOptions{Engine: engine, Verify: r.verify, Trusted: r.trusted})
 	if err != nil {
 		return fmt.Errorf("%s: %w", object, err)
 	}
@@ -175,11 +176,13 @@ func (r *vmRun) runAll() error {
 		}
 		return fmt.Errorf("program %s sees packets: its context is made of a packet of --pcap, not of --ctx", r.program.Name)
 	}
+	ctx, err := r.machine.NewContext(r.program.Type, content)
+	if err != nil {
+		return err
+	}
+	fresh := slices.Clone(ctx.Bytes())
 	for range r.repeat {
-		ctx, err := r.machine.NewContext(r.program.Type, content)
-		if err != nil {
-			return err
-		}
+		copy(ctx.Bytes(), fresh)
 		start := time.Now()
 		r0, err := r.thread.Run(r.program, ctx)
 		if err != nil {

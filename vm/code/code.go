@@ -39,6 +39,17 @@ type Call struct {
 	Name string
 	ID   int32 // the helper's number; of kernel functions, -1
 	Args int   // how many arguments it takes, so that verified code passes no others; 0 if that is not known
+	// Array is set where the call is known to look up a key in an array map: then trusted machine code does that without leaving.
+	// Calls of other maps need rows of their own.
+	Array *Array
+}
+
+// An Array is the values of an array map.
+type Array struct {
+	Base    uint64 // address of the first
+	Stride  uint32 // bytes from one to the next
+	Entries uint32
+	CPU     uint32 // bytes from the values of a CPU to those of the next one, if each has its own
 }
 
 // FuncAt returns the index of the subprogram that begins at the slot, -1 if none does.

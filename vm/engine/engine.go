@@ -43,6 +43,9 @@ type Thread struct {
 	// Packet is asked by the legacy loads of packets: bytes at an offset, which may be negative, as a number (the first byte is the
 	// highest). If there are none, the function ends with 0.
 	Packet func(t *Thread, skb uint64, off int32, size int) (value uint64, ok bool)
+	// Probe is asked by the interpreter for a load from memory that the program was not given, where the kernel would let a program follow
+	// pointers of its own: the number that is there, if it may be read.
+	Probe func(t *Thread, addr uint64, size int) (value uint64, ok bool)
 	// Tail is set by [Thread.TailCall]: the running function's frame is left, and the image runs from its entry in its place, with the
 	// same r1.
 	Tail      Image
@@ -54,6 +57,7 @@ type Thread struct {
 	args  [MaxFrames + 1][5]uint64
 	image Image
 	fault error
+	wants bool // a helper has set Tail or fault
 }
 
 // Call runs, for a helper, the function of the running program that begins at the slot. After an error the helper returns at once: the
@@ -64,13 +68,13 @@ func (t *Thread) Call(slot int, args [5]uint64) (r0 uint64, err error) {
 	}
 	r0, err = t.image.Run(t, slot, args)
 	if err != nil {
-		t.fault = err
+		t.Fail(err)
 	}
 	return r0, err
 }
 
 // Fail ends the running program for a reason when the helper that calls it returns.
-func (t *Thread) Fail(err error) { t.fault = err }
+func (t *Thread) Fail(err error) { t.fault, t.wants = err, true }
 
 // TailCall makes the program go on in another one when the helper returns, and tells whether it does: the number of tail calls in a run
 // is limited.
@@ -79,13 +83,13 @@ func (t *Thread) TailCall(to Image) bool {
 		return false
 	}
 	t.TailCalls++
-	t.Tail = to
+	t.Tail, t.wants = to, true
 	return true
 }
 
 // Reset makes the thread fit for another run after a helper has panicked. After other ends of programs it is.
 func (t *Thread) Reset() {
-	t.Depth, t.Tail, t.image, t.fault = 0, nil, nil, nil
+	t.Depth, t.Tail, t.image, t.fault, t.wants = 0, nil, nil, nil, false
 	t.Stop.Store(false)
 }
 
@@ -101,7 +105,9 @@ func (t *Thread) Begin(image Image) (outer Image) {
 	t.image = image
 	if outer == nil {
 		t.TailCalls, t.Loops = 0, MaxLoops
-		t.Tail, t.fault = nil, nil
+		if t.wants { // set by who is no helper
+			t.Tail, t.fault, t.wants = nil, nil, false
+		}
 	}
 	return outer
 }
@@ -132,11 +138,11 @@ func (t *Thread) Refill(left int64) (int64, error) {
 func (t *Thread) Args() *[5]uint64 { return &t.args[t.Depth] }
 
 // Pending tells whether a helper that has returned wants more than that the program goes on: a tail call, or its end.
-func (t *Thread) Pending() bool { return t.fault != nil || t.Tail != nil || t.Stop.Load() }
+func (t *Thread) Pending() bool { return t.wants || t.Stop.Load() }
 
 // TakeTail returns the program of a pending tail call and why the program must end, if it must.
 func (t *Thread) TakeTail() (tail Image, err error) {
-	tail, t.Tail = t.Tail, nil
+	tail, t.Tail, t.wants = t.Tail, nil, false
 	if t.fault != nil {
 		err, t.fault = t.fault, nil
 	} else if t.Stop.Load() {

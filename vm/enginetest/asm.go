@@ -2,7 +2,11 @@
 // programs, and the kernel to compare with.
 package enginetest
 
-import "skep/vm/code"
+import (
+	"encoding/binary"
+
+	"skep/vm/code"
+)
 
 // Reg is a second operand that is a register.
 type Reg uint8
@@ -108,7 +112,7 @@ func Program(calls int, parts ...any) *code.Program {
 	}
 	var called []int // through addresses
 	for at, in := range p.Insns {
-		if in.Op == code.LoadImm64 {
+		if in.Op == code.LoadImm64 && at+1 < len(p.Insns) {
 			if slot, ok := code.FuncSlot(uint64(uint32(in.Imm)) | uint64(p.Insns[at+1].Imm)<<32); ok {
 				called = append(called, slot)
 			}
@@ -116,4 +120,22 @@ func Program(calls int, parts ...any) *code.Program {
 	}
 	p.Funcs = code.FindFuncs(p.Insns, called...)
 	return p
+}
+
+// Bytes is instructions as they stand in files, the lowest byte of numbers first.
+func Bytes(insns []code.Insn) (b []byte) {
+	for _, in := range insns {
+		b = append(b, in.Op, in.Regs)
+		b = binary.LittleEndian.AppendUint16(b, uint16(in.Off))
+		b = binary.LittleEndian.AppendUint32(b, uint32(in.Imm))
+	}
+	return b
+}
+
+// Insns is the opposite of Bytes. What does not fill an instruction is left out.
+func Insns(b []byte) (insns []code.Insn) {
+	for ; len(b) >= 8; b = b[8:] {
+		insns = append(insns, code.Insn{Op: b[0], Regs: b[1], Off: int16(binary.LittleEndian.Uint16(b[2:])), Imm: int32(binary.LittleEndian.Uint32(b[4:]))})
+	}
+	return insns
 }

@@ -58,6 +58,12 @@ func (s *state) access(t *engine.Thread, in *insn) error {
 	if in.op < opStoreBX {
 		a := s.r[in.src] + offset(in)
 		if err := s.reads.find(t, a, uint64(in.size)); err != nil {
+			if t.Probe != nil {
+				if v, ok := t.Probe(t, a, int(in.size)); ok {
+					s.r[in.dst] = extend(in, v)
+					return nil
+				}
+			}
 			return err
 		}
 		s.r[in.dst] = load(in, a)
@@ -82,6 +88,19 @@ func (s *state) access(t *engine.Thread, in *insn) error {
 		store64(a, v)
 	}
 	return nil
+}
+
+// extend makes what a load leaves in its register of the number that was in memory.
+func extend(in *insn, v uint64) uint64 {
+	switch in.op {
+	case opLoadSxB:
+		return uint64(int64(int8(v)))
+	case opLoadSxH:
+		return uint64(int64(int16(v)))
+	case opLoadSxW:
+		return uint64(int64(int32(v)))
+	}
+	return v
 }
 
 func load(in *insn, a uint64) uint64 {

@@ -153,5 +153,4 @@ const (
 	opCallHelper
 	opCallFunc
 	opExit
-	opEnd // after a call that does not return
 )

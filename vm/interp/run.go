@@ -41,10 +41,13 @@ func (m *Image) run(t *engine.Thread, pc int, args *[5]uint64) (uint64, error) {
 			s.fuel, err = t.Refill(s.fuel)
 		} else {
 			pc, err = s.step(t, pc)
+			if n := len(s.code); err == nil && pc >= n {
+				at, err = pc-n, engine.ErrReturn
+			}
 		}
 		if err != nil {
 			t.Budget += max(s.fuel, 0)
-			return 0, engine.NewFault(s.image.program.Name, min(at, len(s.code)-2), [11]uint64(s.r[:11]), err)
+			return 0, engine.NewFault(s.image.program.Name, at, [11]uint64(s.r[:11]), err)
 		}
 		if pc == done {
 			t.Budget += s.fuel
@@ -74,8 +77,6 @@ func (s *state) step(t *engine.Thread, pc int) (next int, err error) {
 		return to, nil
 	case opLoadPacket:
 		return s.loadPacket(t, pc)
-	case opEnd:
-		return pc, engine.ErrReturn
 	default:
 		return pc + 1, s.access(t, in)
 	}

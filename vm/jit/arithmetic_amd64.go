@@ -1,3 +1,5 @@
+//go:build linux || darwin
+
 package jit
 
 import "skep/vm/code"
@@ -84,7 +86,7 @@ func (c *compiler) move(in code.Insn, flags int) {
 
 // shift shifts by a register.
 func (c *compiler) shift(flags int, digit int, dst, src reg) {
-	if c.bmi2 {
+	if c.extended {
 		c.shiftX(flags, digit, dst, dst, src)
 		return
 	}

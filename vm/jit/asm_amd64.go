@@ -1,3 +1,5 @@
+//go:build linux || darwin
+
 package jit
 
 import "encoding/binary"
@@ -230,4 +232,31 @@ func (a *asm) shiftX(flags int, digit int, dst, src, count reg) {
 		w = 0x80
 	}
 	a.bytes(0xc4, (^byte(dst>>3)&1)<<7|1<<6|(^byte(src>>3)&1)<<5|2, w|(^byte(count)&15)<<3|p, 0xf7, 0xc0|byte(dst&7)<<3|byte(src&7))
+}
+
+// nops is so many bytes that do nothing, in as few instructions as possible.
+func (a *asm) nops(n int) {
+	for ; n > 0; n -= min(n, 9) {
+		switch n := min(n, 9); n {
+		case 1:
+			a.bytes(0x90)
+		case 2:
+			a.bytes(0x66, 0x90)
+		case 3:
+			a.bytes(0x0f, 0x1f, 0x00)
+		case 4:
+			a.bytes(0x0f, 0x1f, 0x40, 0)
+		case 5:
+			a.bytes(0x0f, 0x1f, 0x44, 0, 0)
+		case 6:
+			a.bytes(0x66, 0x0f, 0x1f, 0x44, 0, 0)
+		case 7:
+			a.bytes(0x0f, 0x1f, 0x80, 0, 0, 0, 0)
+		default:
+			a.bytes(0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0)
+			if n == 9 {
+				a.bytes(0x90)
+			}
+		}
+	}
 }

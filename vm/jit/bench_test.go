@@ -5,7 +5,9 @@ package jit_test
 import (
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"text/tabwriter"
 	"time"
@@ -39,7 +41,8 @@ func BenchmarkRun(b *testing.B) {
 	}
 }
 
-// TestTable prints the speeds beside those of gcc -O2, all in turn in one run: SKEP_BENCH=1 go test -run Table -v ./vm/jit
+// TestTable prints the speeds beside those of gcc -O2: short pieces in turn, of which the fastest counts, so that what else the machine
+// does matters less. SKEP_BENCH=1 go test -run Table -v ./vm/jit
 func TestTable(t *testing.T) {
 	if os.Getenv("SKEP_BENCH") == "" {
 		t.Skip("a measurement: SKEP_BENCH=1 asks for it")
@@ -77,4 +80,59 @@ func TestTable(t *testing.T) {
 		fmt.Fprintf(w, "%.2f\t%.2f\t\n", ns[1][0]/ns[0][0], ns[3][0]/float64(loop.Insns))
 	}
 	w.Flush()
+	enterAndLeave(t)
+	collections(t)
+}
+
+// enterAndLeave prints what a run costs that does nothing.
+func enterAndLeave(t *testing.T) {
+	m := compiler.Image(t, enginetest.Program(0, enginetest.Mov(0, enginetest.K(1)), enginetest.Exit()), false)
+	th := enginetest.NewThread(t, false)
+	best := time.Hour
+	const runs = 10000
+	for range 200 {
+		start := time.Now()
+		for range runs {
+			if _, err := m.Run(th, 0, [5]uint64{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		best = min(best, time.Since(start))
+	}
+	fmt.Printf("entering and leaving: %.1f ns\n", float64(best.Nanoseconds())/runs)
+}
+
+// collections prints how long the garbage collector takes beside a program that never ends, and alone.
+func collections(t *testing.T) {
+	measure := func() (middle, longest time.Duration) {
+		var all []time.Duration
+		for range 300 {
+			start := time.Now()
+			runtime.GC()
+			all = append(all, time.Since(start))
+		}
+		slices.Sort(all)
+		return all[len(all)/2], all[len(all)-1]
+	}
+	middle, longest := measure()
+	fmt.Printf("a garbage collection alone: %v, at most %v\n", middle, longest)
+	var stop atomic.Bool
+	go func() {
+		for !stop.Load() {
+		}
+	}()
+	middle, longest = measure()
+	stop.Store(true)
+	fmt.Printf("beside a loop of Go's: %v, at most %v\n", middle, longest)
+	m := compiler.Image(t, enginetest.Program(0, enginetest.Alu(code.ADD, 0, enginetest.K(1)), enginetest.Goto(-2)), false)
+	th := enginetest.NewThread(t, false)
+	ended := make(chan error)
+	go func() {
+		_, err := m.Run(th, 0, [5]uint64{})
+		ended <- err
+	}()
+	middle, longest = measure()
+	th.Stop.Store(true)
+	<-ended
+	fmt.Printf("beside a program that never ends: %v, at most %v\n", middle, longest)
 }

@@ -10,30 +10,31 @@ import (
 )
 
 // A compiler makes machine code of a program in passes: the first one assumes that jumps are long, each further one knows from the one
-// before how far they are, until nothing changes. Code only shrinks, so that what was near stays near.
+// before how far they are, until nothing changes. Code mostly shrinks, so that what was near stays near.
 type compiler struct {
 	asm
-	p       *code.Program
-	checked bool
-	at      int   // slot
-	fn      int   // function
-	places  []int // of the slots' code, in this pass up to at and in the last one from there on
-	moved   int   // how much the code of the slot has moved since the last pass
-	funcs   []function
-	stubs   []stub
-	common  common
-	first   bool  // pass
-	used    []int // of r6 to r9, those that the program uses at all
-	bmi2    bool  // amd64
-	lse     bool  // arm64
+	p        *code.Program
+	checked  bool
+	at       int   // slot
+	fn       int   // function
+	places   []int // of the slots' code, in this pass up to at and in the last one from there on
+	moved    int   // how much the code of the slot has moved since the last pass
+	funcs    []function
+	loops    map[int]int // their last slots, by the first
+	stubs    []stub
+	common   common
+	first    bool  // pass
+	used     []int // of r6 to r9, those that the program uses at all
+	extended bool  // the processor has what not all of its kind have: BMI2, or atomic instructions on arm64
 }
 
 // A function is where the parts of one are.
 type function struct {
-	start, tail, exit int
-	local             bool  // functions of the program call it
-	saves             []reg // what the function changes of what it must preserve
-	length            int   // in slots
+	start, entry int   // for calls of the program's, and for Go, which has pushed the return address
+	tail, exit   int   // ways out: to another program, and back
+	local        bool  // functions of the program call it
+	saves        []reg // what the function changes of what it must preserve
+	length       int   // in slots
 }
 
 // A stub is code that is rarely run and stands behind the functions: it says where to return and goes on in a common routine.
@@ -50,8 +51,12 @@ type common struct {
 	access                               int    // for what is never in a window
 }
 
-// passes is more than it takes: each one shortens a jump.
-const maxPasses = 64
+// maxPasses is more than it takes, most often four. Moving loops may make what was near far again, and so on: if that does not come to
+// an end, loops stay where they are.
+const (
+	maxPasses     = 256
+	alignedPasses = 16
+)
 
 func (c *compiler) compile() error {
 	c.places = make([]int, len(c.p.Insns)+1)
@@ -70,14 +75,21 @@ func (c *compiler) compile() error {
 			c.funcs[c.p.FuncAt(in.Target(at))].local = true
 		}
 	}
-	size := 0
+	c.loops = findLoops(c.p)
 	for pass := range maxPasses {
 		c.first = pass == 0
+		if pass == alignedPasses {
+			clear(c.loops)
+		}
+		before := slices.Clone(c.places)
 		c.buf, c.stubs = c.buf[:0], c.stubs[:0]
-		if c.pass(); c.here() == size && !c.first {
+		c.pass()
+		if err := c.fits(); err != nil {
+			return err
+		}
+		if slices.Equal(c.places, before) {
 			return nil
 		}
-		size = c.here()
 	}
 	return fmt.Errorf("program %s: jumps do not settle", c.p.Name)
 }
@@ -90,6 +102,7 @@ func (c *compiler) pass() {
 		c.prologue(f)
 		for c.at = f.Start; c.at < f.End; c.at++ {
 			in := c.p.Insns[c.at]
+			c.align()
 			c.moved = c.here() - c.places[c.at]
 			c.places[c.at] = c.here()
 			if in.Op == code.LoadImm64 {
@@ -110,7 +123,9 @@ func (c *compiler) pass() {
 	}
 	c.places[len(c.p.Insns)] = c.here()
 	for _, s := range c.stubs {
-		c.stub(s)
+		c.patch(s.jump, c.here())
+		c.lea(tmp2, s.back)
+		c.jump(always, s.routine)
 	}
 }
 
@@ -151,7 +166,7 @@ const farAway = 1 << 28
 
 // slow is a jump to a common routine by way of a stub, which comes back to here.
 func (c *compiler) slow(jump, routine int) {
-	c.stubs = append(c.stubs, stub{jump, c.here(), routine})
+	c.stubs = append(c.stubs, stub{jump: jump, back: c.here(), routine: routine})
 }
 
 // charge asks for fuel of so many instructions.

@@ -1,3 +1,5 @@
+//go:build linux || darwin
+
 package jit
 
 import (
@@ -20,7 +22,7 @@ const (
 	tmp2 = r11
 )
 
-func (c *compiler) detect() { c.bmi2 = cpu.X86.HasBMI2 }
+func (c *compiler) detect() { c.extended = cpu.X86.HasBMI2 }
 
 // routines emits what all functions use. They find in tmp2 where to go on.
 func (c *compiler) routines() {
@@ -100,13 +102,6 @@ func (c *compiler) lookup(windowsAt int32, size int) int {
 	return start
 }
 
-// stub emits a stub.
-func (c *compiler) stub(s stub) {
-	c.patch(s.jump, c.here())
-	c.lea(tmp2, s.back)
-	c.patch(c.jumpFar(always), s.routine)
-}
-
 // leave goes to a routine, and comes back behind.
 func (c *compiler) leave(routine int) {
 	const jumpBytes = 5
@@ -121,6 +116,7 @@ func (c *compiler) burn(n int) (jump int) {
 }
 
 func (c *compiler) prologue(f code.Func) {
+	c.funcs[c.fn].entry = c.here()
 	for _, r := range c.funcs[c.fn].saves {
 		c.push(r)
 	}
@@ -153,6 +149,9 @@ func (c *compiler) tailCall() {
 	c.unwind()
 	c.rm(0, 0xff, 4, ctx, offTail)
 }
+
+// fits is asked after each pass: jumps go 2 GB far.
+func (c *compiler) fits() error { return nil }
 
 func (c *compiler) insn(in code.Insn) {
 	switch in.Class() {
@@ -238,9 +237,35 @@ func (c *compiler) call(in code.Insn) {
 		c.patch(c.here(), c.funcs[target].start)
 		return
 	}
+	if a := c.p.Calls[in.Imm].Array; a != nil && !c.checked {
+		c.array(a)
+		return
+	}
 	for r := range c.arguments(in) {
 		c.store(ctx, offRegs+8*int32(r+1), regs[r+1])
 	}
 	c.setExit(exitCall, in.Imm)
 	c.leave(c.common.call)
+}
+
+// array looks up the key at r2.
+func (c *compiler) array(a *code.Array) {
+	value, key := regs[0], regs[2]
+	c.rm(0, 0x8b, value, key, 0)
+	c.movImm(tmp, uint64(a.Entries))
+	c.rr(0, 0x39, tmp, value)
+	none := c.skip(ifNotBelow)
+	c.movImm(tmp, uint64(a.Stride))
+	c.rr(wide, 0x0faf, value, tmp)
+	c.movImm(tmp, a.Base)
+	c.rr(wide, 0x01, tmp, value)
+	if a.CPU != 0 {
+		c.movImm(tmp, uint64(a.CPU))
+		c.rm(wide, 0x0faf, tmp, ctx, offCPU)
+		c.rr(wide, 0x01, tmp, value)
+	}
+	end := c.skip(always)
+	c.land(none)
+	c.movImm(value, 0)
+	c.land(end)
 }

@@ -1,3 +1,5 @@
+//go:build linux || darwin
+
 #include "textflag.h"
 
 // func enter(s *state)

@@ -14,6 +14,9 @@ import (
 	"skep/vm/engine"
 )
 
+// Supported tells whether there is machine code for this machine.
+const Supported = true
+
 // An Image is a program as machine code.
 type Image struct {
 	program *code.Program
@@ -30,14 +33,19 @@ type Image struct {
 // New compiles a program. Its helpers stand in the order of its Calls. With checked, every access to memory is looked up in the thread's
 // Space; without, the program must have been verified.
 func New(p *code.Program, helpers []engine.Helper, checked bool) (*Image, error) {
+	c := compiler{p: p, checked: checked}
+	c.detect()
+	return c.image(helpers)
+}
+
+func (c *compiler) image(helpers []engine.Helper) (*Image, error) {
+	p := c.p
 	if err := p.Check(code.Raw); err != nil {
 		return nil, err
 	}
 	if len(helpers) != len(p.Calls) {
 		return nil, fmt.Errorf("program %s calls %d helpers, and %d are given", p.Name, len(p.Calls), len(helpers))
 	}
-	c := compiler{p: p, checked: checked}
-	c.detect()
 	if err := c.compile(); err != nil {
 		return nil, err
 	}
@@ -50,7 +58,7 @@ func New(p *code.Program, helpers []engine.Helper, checked bool) (*Image, error)
 		_ = unix.Munmap(mem)
 		return nil, fmt.Errorf("program %s: making machine code executable: %w", p.Name, err)
 	}
-	return &Image{p, helpers, checked, mem, uint64(uintptr(unsafe.Pointer(unsafe.SliceData(mem)))), uint64(len(mem)), c.places, c.funcs, c.common.done}, nil
+	return &Image{p, helpers, c.checked, mem, uint64(uintptr(unsafe.Pointer(unsafe.SliceData(mem)))), uint64(len(mem)), c.places, c.funcs, c.common.done}, nil
 }
 
 // Close implements [engine.Image].

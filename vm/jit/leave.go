@@ -44,7 +44,7 @@ func (m *Image) pending(t *engine.Thread, n *native) error {
 		return errUnchecked
 	}
 	n.images = append(n.images, m, to)
-	n.pc, n.tail = m.address(f.tail), to.address(to.funcs[0].start)
+	n.pc, n.tail = m.address(f.tail), to.address(to.funcs[0].entry)
 	n.refresh(t)
 	return nil
 }

@@ -93,13 +93,18 @@ func (m *Image) run(t *engine.Thread, n *native, f *function, args *[5]uint64) (
 	n.regs[0], n.regs[1], n.regs[2], n.regs[3], n.regs[4], n.regs[5] = 0, args[0], args[1], args[2], args[3], args[4]
 	n.regs[6], n.regs[7], n.regs[8], n.regs[9] = 0, 0, 0, 0
 	n.regs[10] = base + uint64(t.Depth)*engine.FrameSize
-	n.pc = m.address(f.start)
+	n.pc = m.address(f.entry)
 	n.push(m.address(m.done))
 	if m.checked {
 		n.refresh(t)
 	}
+	tailed := false
 	for err == nil {
-		m.calls(t, n, base)
+		if tailed {
+			enter(&n.state)
+		} else {
+			m.calls(t, n, base)
+		}
 		switch n.exit & (1<<rowShift - 1) {
 		case exitDone:
 			n.running--
@@ -107,11 +112,12 @@ func (m *Image) run(t *engine.Thread, n *native, f *function, args *[5]uint64) (
 			runtime.KeepAlive(m)
 			return n.regs[0], nil
 		case exitCall:
-			m = n.imageAt(n.pc)
+			m = n.imageOf(m)
 			if m.call(t, n, base); t.Pending() {
 				err = m.pending(t, n)
 			}
 		case exitPending:
+			tailed = true
 			err = m.pending(t, n)
 		case exitFuel:
 			n.fuel, err = t.Refill(n.fuel)
@@ -131,18 +137,14 @@ func (m *Image) run(t *engine.Thread, n *native, f *function, args *[5]uint64) (
 	return 0, engine.NewFault(m.program.Name, m.slotAt(int(n.pc-m.base)), n.regs, err)
 }
 
-// calls runs machine code until it leaves for something else than a helper of the image that only returns. It is apart from run to have
-// less to remember.
+// calls runs machine code until it leaves for something else than a helper that only returns. It is apart from run to have less to
+// remember, and knows that no other image's code runs.
 func (m *Image) calls(t *engine.Thread, n *native, base uint64) {
 	helpers := m.helpers
 	enter(&n.state)
-	for {
-		row := n.exit >> rowShift
-		if n.exit&(1<<rowShift-1) != exitCall || n.pc-m.base >= m.size {
-			return
-		}
+	for n.exit&(1<<rowShift-1) == exitCall {
 		t.Depth = int((n.regs[10] - base) / engine.FrameSize)
-		n.regs[0] = helpers[row](t, (*[5]uint64)(n.regs[1:6]))
+		n.regs[0] = helpers[n.exit>>rowShift](t, (*[5]uint64)(n.regs[1:6]))
 		if t.Pending() {
 			n.exit = exitPending
 			return
@@ -156,7 +158,7 @@ func (m *Image) calls(t *engine.Thread, n *native, base uint64) {
 	}
 }
 
-// call calls a helper of another program than the one that run began with.
+// call calls a helper in a run with tail calls.
 func (m *Image) call(t *engine.Thread, n *native, base uint64) {
 	t.Depth = int((n.regs[10] - base) / engine.FrameSize)
 	n.regs[0] = m.helpers[n.exit>>rowShift](t, (*[5]uint64)(n.regs[1:6]))

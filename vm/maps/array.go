@@ -136,6 +136,14 @@ func (m *Array) ForEach(cpu int, f func(key []byte, value uint64) bool) (int, er
 	return m.maxEntries, nil
 }
 
+func (m *Array) KeyOf(value uint64) []byte {
+	i := (value - address(m.values)) / uint64(m.stride)
+	if i >= uint64(m.maxEntries) {
+		return nil
+	}
+	return binary.NativeEndian.AppendUint32(nil, uint32(i))
+}
+
 func (m *Array) userValueSize() int {
 	if m.cpu != 0 {
 		return roundUp8(m.valueSize) * m.opts.CPUs

@@ -80,6 +80,7 @@ func newMap(spec *ebpf.MapSpec, opts Options) (Map, error) {
 			return nil, fmt.Errorf("freezing: %w", err)
 		}
 	}
+	m.opened()
 	return m, nil
 }
 
@@ -123,6 +124,9 @@ func create(a *attr, opts Options) (Map, error) {
 	if a.kind != ebpf.BloomFilter && a.extra != 0 || a.flags&flagReadOnly != 0 && a.flags&flagWriteOnly != 0 ||
 		a.flags&flagNUMANode != 0 && a.numaNode != 0 {
 		return nil, EINVAL
+	}
+	if int(a.keySize) < 0 || int(a.valueSize) < 0 || int(a.maxEntries) < 0 {
+		return nil, ENOMEM // a process of 32 bits
 	}
 	make, known := kinds[a.kind]
 	if !known {
@@ -238,5 +242,5 @@ func isConstant(name string) bool {
 // tooBig says that an area of n elements cannot be had in this process.
 func tooBig(n, size uint64) bool {
 	hi, lo := bits.Mul64(n, size)
-	return hi != 0 || lo > math.MaxInt64/2
+	return hi != 0 || lo > math.MaxInt/2
 }

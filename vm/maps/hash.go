@@ -2,6 +2,7 @@ package maps
 
 import (
 	"encoding/binary"
+	"math"
 	"sync"
 	"sync/atomic"
 	"unsafe"
@@ -88,7 +89,7 @@ func newTable(a *attr, opts Options, shape tableShape) (*Hash, error) {
 	if a.flags&flagNoCommonLRU != 0 {
 		// Each CPU has as many.
 		cpus := opts.CPUs
-		if m.maxEntries = (m.maxEntries + cpus - 1) / cpus * cpus; m.maxEntries > 1<<32-1 {
+		if m.maxEntries = (m.maxEntries + cpus - 1) / cpus * cpus; uint64(m.maxEntries) > math.MaxUint32 {
 			m.maxEntries -= cpus
 		}
 	}
@@ -120,6 +121,7 @@ func newTable(a *attr, opts Options, shape tableShape) (*Hash, error) {
 			m.slots.close()
 			return nil, err
 		}
+		m.state(m.shards[i].spare).link = noList
 	}
 	if m.heads, err = memory.New(int(buckets) * 8); err != nil {
 		m.slots.close()
@@ -129,6 +131,8 @@ func newTable(a *attr, opts Options, shape tableShape) (*Hash, error) {
 	m.head0 = unsafe.Pointer(unsafe.SliceData(m.heads.Bytes()))
 	return m, nil
 }
+
+func (m *Hash) opened() { m.grown = m.opts.Grow }
 
 func (m *Hash) Regions() []memory.Region { return m.regions() }
 
@@ -223,8 +227,8 @@ func (m *Hash) Lookup(cpu int, key []byte) uint64 {
 	if e == nil {
 		return 0
 	}
-	if m.lru != nil && atomic.LoadUint32(&e.used) == 0 {
-		atomic.StoreUint32(&e.used, 1)
+	if m.lru != nil {
+		m.lru.touch(m.state(i))
 	}
 	if !m.perCPU {
 		cpu = 0
@@ -275,13 +279,14 @@ func (m *Hash) update(cpu int, key, value []byte, flags uint64, all bool) error 
 	case m.perCPU:
 		m.write(old, cpu, value, false, all)
 		if m.lru != nil {
-			atomic.StoreUint32(&e.used, 1)
+			m.lru.touch(m.state(old))
 		}
 	default:
 		n := s.spare
 		m.write(n, 0, value, true, false)
-		atomic.StoreUint32(&m.header(n).used, 1)
-		atomic.StoreUint32(&m.header(n).link, atomic.LoadUint32(&e.link))
+		if m.lru != nil {
+			m.lru.replace(old, n)
+		}
 		m.link(n, key, h)
 		m.unlink(old, h)
 		m.release(m.at(old, 0))
@@ -302,9 +307,10 @@ func (m *Hash) takeFor(cpu int, s *shard, h uint32) (uint32, error) {
 
 func (m *Hash) giveBack(i uint32) {
 	if m.lru != nil {
-		m.lru.leave(m.header(i))
+		m.lru.giveBack(i)
+	} else {
+		m.give(i)
 	}
-	m.give(i)
 }
 
 // write sets the value of an element. What a new one has of other CPUs is zero.

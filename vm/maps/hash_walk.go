@@ -1,6 +1,9 @@
 package maps
 
-import "sync/atomic"
+import (
+	"bytes"
+	"sync/atomic"
+)
 
 func (m *Hash) ForEach(cpu int, f func(key []byte, value uint64) bool) (int, error) {
 	if !m.perCPU {
@@ -24,6 +27,23 @@ func (m *Hash) ForEach(cpu int, f func(key []byte, value uint64) bool) (int, err
 		}
 	}
 	return n, nil
+}
+
+func (m *Hash) KeyOf(value uint64) []byte {
+	i, ok := m.number(value)
+	if !ok {
+		return nil
+	}
+	e := m.header(i)
+	// Without a lock, since Release is called under one: another key may come in meanwhile.
+	for range 100 {
+		h := atomic.LoadUint32(&e.hash)
+		k := bytes.Clone(bytesAt(key(e), m.keySize))
+		if m.hash(k) == h && atomic.LoadUint32(&e.hash) == h {
+			return k
+		}
+	}
+	return nil
 }
 
 func (m *Hash) userValueSize() int {

@@ -7,14 +7,12 @@ import (
 	"time"
 
 	"github.com/cilium/ebpf"
-
-	"skep/internal/ktest"
+	"github.com/cilium/ebpf/btf"
 )
 
 // TestKernelCreate makes maps of random attributes in the kernel and here, and compares the errors.
 func TestKernelCreate(t *testing.T) {
-	ktest.Need(t, ktest.Root, ktest.Release("6.18"))
-	ktest.Edges(t)
+	known(t)
 	r := seed(t)
 	n, made := 0, 0
 	sizes := []uint32{0, 0, 1, 3, 4, 4, 4, 4, 5, 8, 8, 8, 9, 16, 16, 32, 64, 100, 256, 260, 261, 512, 513, 1016, 1017, 1024, 4096, 4097, 8192, 32760, 32761, 32768, 32769,
@@ -44,7 +42,14 @@ func TestKernelCreate(t *testing.T) {
 			continue
 		}
 		inner := innerOf(t, r, a)
-		k, want := inKernel(t, a, func(args *createArgs) { args.innerFD = uint32(inner.fd) })
+		types := func(*createArgs) {}
+		if isStorage(a.kind) && a.valueSize < 70000 && r.IntN(4) > 0 {
+			types, a.typed = typedAs(t, keyType(), plainType(max(a.valueSize, 1))), true
+		}
+		k, want := inKernel(t, a, func(args *createArgs) {
+			args.innerFD = uint32(inner.fd)
+			types(args)
+		})
 		inner.close()
 		if k != nil {
 			k.close()
@@ -99,6 +104,52 @@ func innerOf(t *testing.T, r *rand.Rand, a *attr) *kernelMap {
 	}
 	a.inner = inner
 	return k
+}
+
+func isStorage(kind ebpf.MapType) bool {
+	switch kind {
+	case ebpf.SkStorage, ebpf.InodeStorage, ebpf.TaskStorage, ebpf.CgroupStorage:
+		return true
+	}
+	return false
+}
+
+// TestKernelFields makes maps whose values have the kernel's own fields.
+func TestKernelFields(t *testing.T) {
+	known(t)
+	member := func(name string, typ btf.Type, at uint32) btf.Member {
+		return btf.Member{Name: name, Type: typ, Offset: btf.Bits(at * 8)}
+	}
+	number := &btf.Int{Name: "unsigned int", Size: 4}
+	values := []*btf.Struct{
+		plainType(24), lockedType(),
+		{Name: "timed", Size: 24, Members: []btf.Member{member("t", timer(), 0), member("n", number, 16)}},
+		{Name: "working", Size: 24, Members: []btf.Member{member("w", workQueue(), 8)}},
+		{Name: "all", Size: 40, Members: []btf.Member{member("n", number, 0), member("l", spinLock(), 4), member("t", timer(), 8), member("w", workQueue(), 24)}},
+		{Name: "nested", Size: 32, Members: []btf.Member{member("n", number, 0), member("in", lockedType(), 8)}},
+	}
+	for _, kind := range []ebpf.MapType{ebpf.Array, ebpf.Hash, ebpf.PerCPUArray, ebpf.PerCPUHash, ebpf.LRUHash, ebpf.LRUCPUHash, ebpf.SkStorage, ebpf.TaskStorage,
+		ebpf.InodeStorage, ebpf.CgroupStorage} {
+		for _, v := range values {
+			for _, flags := range []uint32{0, flagNoPrealloc, flagReadOnlyProgram, flagReadOnly} {
+				a := &attr{kind: kind, keySize: 4, valueSize: v.Size, maxEntries: 3, flags: flags, typed: true}
+				if isStorage(kind) {
+					a.maxEntries = 0
+				}
+				k, want := inKernel(t, a, typedAs(t, keyType(), v))
+				if k != nil {
+					k.close()
+				}
+				m, got := New(&ebpf.MapSpec{Type: kind, KeySize: 4, ValueSize: v.Size, MaxEntries: a.maxEntries, Flags: flags, Key: keyType(), Value: v}, options(&subject{}))
+				if m != nil {
+					m.Close()
+				}
+				if !errors.Is(got, want) && got != want {
+					t.Errorf("%s with value %s, flags %#x: %v, not %v", kind, v.Name, flags, got, want)
+				}
+			}
+		}
+	}
 }
 
 // likely sets most of what a kind asks for, most of the time.

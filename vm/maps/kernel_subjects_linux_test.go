@@ -115,6 +115,17 @@ func subjects(t *testing.T) []*subject {
 		{label: "perf event array", attr: attr{kind: ebpf.PerfEventArray, keySize: 4, valueSize: 4, maxEntries: 2}, key: below(3), ordered: true,
 			value: noFiles},
 		{label: "stack traces", attr: attr{kind: ebpf.StackTrace, keySize: 4, valueSize: 80, maxEntries: 5}, key: below(5), ordered: true},
+		locked(t, "array with locks", attr{kind: ebpf.Array, maxEntries: 4}, below(4), true),
+		locked(t, "hash with locks", attr{kind: ebpf.Hash, maxEntries: 4}, few(4, 7), false),
+		locked(t, "hash with locks not pre-allocated", attr{kind: ebpf.Hash, maxEntries: 4, flags: flagNoPrealloc}, few(4, 7), false),
+		{label: "hash with timers", attr: attr{kind: ebpf.Hash, keySize: 4, valueSize: 40, maxEntries: 4, typed: true, fields: Fields{-1, 8, 24}}, key: few(4, 7),
+			create: typedAs(t, keyType(), timedType())},
+		{label: "LRU hash with timers", attr: attr{kind: ebpf.LRUHash, keySize: 4, valueSize: 40, maxEntries: 1000, typed: true, fields: Fields{-1, 8, 24}}, key: few(4, 7),
+			create: typedAs(t, keyType(), timedType())},
+		{label: "array with timers", attr: attr{kind: ebpf.Array, keySize: 4, valueSize: 40, maxEntries: 4, typed: true, fields: Fields{-1, 8, 24}}, key: below(4), ordered: true,
+			create: typedAs(t, keyType(), timedType())},
+		storageOf(t, "storage of sockets", ebpf.SkStorage, sockets),
+		storageOf(t, "storage of tasks", ebpf.TaskStorage, taskTwins(t)),
 		{label: "LRU hash without common list", attr: attr{kind: ebpf.LRUHash, keySize: 8, valueSize: 12, maxEntries: 2000, flags: flagNoCommonLRU}, key: few(8, 50)},
 	}
 	for _, s := range all {
@@ -123,4 +134,21 @@ func subjects(t *testing.T) []*subject {
 		}
 	}
 	return all
+}
+
+// locked is a kind whose values have a spin lock.
+func locked(t *testing.T, label string, a attr, key func(*rand.Rand) []byte, ordered bool) *subject {
+	a.keySize, a.valueSize, a.typed, a.fields = 4, 16, true, Fields{8, -1, -1}
+	return &subject{label: label, attr: a, key: key, ordered: ordered, create: typedAs(t, keyType(), lockedType())}
+}
+
+// storageOf is a storage whose keys are file descriptors.
+func storageOf(t *testing.T, label string, kind ebpf.MapType, w *twins) *subject {
+	return &subject{
+		label: label, attr: attr{kind: kind, keySize: 4, valueSize: 16, flags: flagNoPrealloc, typed: true, fields: Fields{8, -1, -1}},
+		create: typedAs(t, keyType(), lockedType()), options: w.options, listless: true,
+		key: func(r *rand.Rand) []byte {
+			return binary.NativeEndian.AppendUint32(nil, w.fds[r.IntN(len(w.fds))])
+		},
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"os/exec"
 	"testing"
 
 	"github.com/cilium/ebpf"
@@ -33,7 +34,7 @@ func (w *twins) options(o *Options) {
 		return nil, EBADF
 	}
 	o.Target = func(t ebpf.MapType, fd uint32) (uint64, error) {
-		if w.xdp[fd] != (t == ebpf.XSKMap) && w.targets[fd] != 0 {
+		if sockets := t == ebpf.XSKMap || t == ebpf.SockMap || t == ebpf.SockHash; sockets && w.xdp[fd] != (t == ebpf.XSKMap) && w.targets[fd] != 0 {
 			return 0, EOPNOTSUPP
 		}
 		if target := w.targets[fd]; target != 0 {
@@ -208,4 +209,31 @@ func withProgram(w *twins, r *rand.Rand, value []byte) {
 		}
 		binary.NativeEndian.PutUint32(value[4:], fd)
 	}
+}
+
+// taskTwins are this process, by two file descriptors, and a child.
+func taskTwins(t *testing.T) *twins {
+	w := newTwins(t)
+	w.errs[w.fds[1]] = EBADF
+	child := exec.Command("cat")
+	if _, err := child.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		child.Process.Kill()
+		child.Wait()
+	})
+	for _, pid := range []int{os.Getpid(), os.Getpid(), child.Process.Pid} {
+		fd, err := unix.PidfdOpen(pid, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { unix.Close(fd) })
+		w.targets[uint32(fd)] = uint64(pid)
+		w.fds = append(w.fds, uint32(fd))
+	}
+	return w
 }

@@ -59,11 +59,20 @@ func workQueue() *btf.Struct {
 	return &btf.Struct{Name: "bpf_wq", Size: 16, Members: []btf.Member{{Name: "a", Type: long}, {Name: "b", Type: long, Offset: 64}}}
 }
 
-// lockedType is a u64, a spin lock, and a u32; lockFirstType begins with the lock.
+// lockedType is a u64, a spin lock, and a u32.
 func lockedType() *btf.Struct {
 	return &btf.Struct{Name: "locked", Size: 16, Members: []btf.Member{
 		{Name: "a", Type: &btf.Int{Name: "unsigned long long", Size: 8}},
 		{Name: "lock", Type: spinLock(), Offset: 64},
 		{Name: "b", Type: &btf.Int{Name: "unsigned int", Size: 4}, Offset: 96},
+	}}
+}
+
+// timedType is a u64, a timer and a work queue.
+func timedType() *btf.Struct {
+	return &btf.Struct{Name: "timed", Size: 40, Members: []btf.Member{
+		{Name: "a", Type: &btf.Int{Name: "unsigned long long", Size: 8}},
+		{Name: "t", Type: timer(), Offset: 64},
+		{Name: "w", Type: workQueue(), Offset: 192},
 	}}
 }

@@ -28,10 +28,9 @@ type Trie struct {
 
 // A trieNode is the head of an element; the key follows. A branch has two children and no value: it is there for their common prefix.
 type trieNode struct {
-	child  [2]uint32
-	link   uint32 // see slotHeader
-	branch uint32 // 1 for a branch
-	length uint32 // of the prefix, the first part of the key
+	child  [2]uint32 // in the place of the slotHeader
+	branch uint32    // 1 for a branch
+	length uint32    // of the prefix, the first part of the key
 }
 
 const maxTrieData = 256
@@ -44,13 +43,15 @@ func newTrie(a *attr, opts Options) (Map, error) {
 	m := &Trie{base: a.base(opts), longest: (a.keySize - 4) * 8}
 	// There are fewer branches than entries, and a replaced value has its place until the new one is there.
 	err := m.prepare(&m.base, slotSizes{
-		meta: slotHeaderSize + (m.keySize+3)&^3, value: m.valueSize, copies: 1, limit: min(2*uint64(a.maxEntries), 1<<32-2), grows: true,
+		meta: slotHeaderSize + 4 + (m.keySize+3)&^3, value: m.valueSize, copies: 1, limit: min(2*uint64(a.maxEntries), 1<<32-2), grows: true,
 	})
 	if err != nil {
 		return nil, err
 	}
 	return m, nil
 }
+
+func (m *Trie) opened() { m.grown = m.opts.Grow }
 
 func (m *Trie) Regions() []memory.Region { return m.regions() }
 func (m *Trie) Close() error             { return m.slots.close() }
@@ -68,7 +69,7 @@ func (m *Trie) common(n *trieNode, k []byte) uint32 {
 	limit := min(atomic.LoadUint32(&n.length), binary.NativeEndian.Uint32(k))
 	at := uint32(0)
 	for data := k[4:]; at < limit; at, data = at+32, data[min(4, len(data)):] {
-		word := bits.ReverseBytes32(atomic.LoadUint32((*uint32)(unsafe.Add(unsafe.Pointer(n), slotHeaderSize+4+uintptr(at/8)))))
+		word := bits.ReverseBytes32(atomic.LoadUint32((*uint32)(unsafe.Add(unsafe.Pointer(n), unsafe.Sizeof(*n)+uintptr(at/8)))))
 		if isBigEndian {
 			word = bits.ReverseBytes32(word)
 		}

@@ -49,6 +49,10 @@ type Map interface {
 	// returns, and may not be memory that programs can reach. It gives how many entries f got.
 	ForEach(cpu int, f func(key []byte, value uint64) bool) (int, error)
 
+	// KeyOf gives the key of the entry whose value is at an address, for callbacks of timers; nil where values have none. Others may
+	// delete the entry at any time.
+	KeyOf(value uint64) []byte
+
 	// Regions is the memory that programs may touch through this map. A map that grows tells of more by [Options.Grow].
 	Regions() []memory.Region
 	// Fields is where the kernel's own fields are in each value.
@@ -57,6 +61,7 @@ type Map interface {
 	Close() error
 
 	core() *base
+	opened() // the map is made and has its contents: from now on it tells of memory that it gets
 	userLookup(key, value []byte, flags uint64) error
 	userUpdate(key, value []byte, flags uint64) error
 	userDelete(key []byte) error
@@ -79,7 +84,7 @@ type Options struct {
 	Target func(t ebpf.MapType, fd uint32) (uint64, error)
 	// Device says whether there is a network interface with this index.
 	Device func(index uint32) bool
-	// Grow is told of memory that the map got after it was made, before a program can see an address in it.
+	// Grow is told of memory that the map gets after New, before a program can see an address in it.
 	Grow func(memory.Region)
 	// Release is told the address of a value with timers or work queues that ends: deleted, replaced or
 	// closed. It must not use the map.
@@ -101,6 +106,7 @@ type base struct {
 }
 
 func (b *base) core() *base        { return b }
+func (b *base) opened()            {}
 func (b *base) Name() string       { return b.name }
 func (b *base) Type() ebpf.MapType { return b.kind }
 func (b *base) KeySize() int       { return b.keySize }
@@ -117,6 +123,7 @@ func (b *base) Delete([]byte) error                                 { return EIN
 func (b *base) Push([]byte, uint64) error                           { return EINVAL }
 func (b *base) Pop([]byte) error                                    { return EINVAL }
 func (b *base) Peek([]byte) error                                   { return EINVAL }
+func (b *base) KeyOf(uint64) []byte                                 { return nil }
 func (b *base) Regions() []memory.Region                            { return nil }
 func (b *base) Close() error                                        { return nil }
 func (b *base) userLookup(_, _ []byte, _ uint64) error              { return ENOTSUPP }

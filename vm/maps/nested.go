@@ -16,16 +16,11 @@ type Nest interface {
 	Put(key []byte, inner Map, flags uint64) error
 }
 
-// An ArrayOfMaps is BPF_MAP_TYPE_ARRAY_OF_MAPS.
+// An ArrayOfMaps is BPF_MAP_TYPE_ARRAY_OF_MAPS: handles, and for user space IDs.
 type ArrayOfMaps struct {
-	base
-	like  *attr
-	inner []atomic.Pointer[innerMap]
-}
-
-type innerMap struct {
-	handle uint64
-	id     uint32
+	*words
+	ids  *words
+	like *attr
 }
 
 func newArrayOfMaps(a *attr, opts Options) (Map, error) {
@@ -35,8 +30,27 @@ func newArrayOfMaps(a *attr, opts Options) (Map, error) {
 	if err := a.checkInner(); err != nil {
 		return nil, err
 	}
-	return &ArrayOfMaps{base: a.base(opts), like: a.inner, inner: make([]atomic.Pointer[innerMap], a.maxEntries)}, nil
+	handles, err := newWords(a, opts)
+	if err != nil {
+		return nil, err
+	}
+	ids, err := newWords(a, opts)
+	if err != nil {
+		handles.Close()
+		return nil, err
+	}
+	return &ArrayOfMaps{handles, ids, a.inner}, nil
 }
+
+func (m *ArrayOfMaps) Close() error {
+	if err := m.words.Close(); err != nil {
+		return err
+	}
+	return m.ids.Close()
+}
+
+// Regions is empty: what programs find are handles.
+func (m *ArrayOfMaps) Regions() []memory.Region { return nil }
 
 // checkFDArray is for arrays whose values user space gives as file descriptors.
 func (a *attr) checkFDArray() error {
@@ -71,14 +85,7 @@ func (a *attr) fits(m Map) error {
 	return nil
 }
 
-func (m *ArrayOfMaps) Lookup(_ int, key []byte) uint64 {
-	if i := index(key); uint(i) < uint(len(m.inner)) {
-		if in := m.inner[i].Load(); in != nil {
-			return in.handle
-		}
-	}
-	return 0
-}
+func (m *ArrayOfMaps) Lookup(_ int, key []byte) uint64 { return m.get(index(key)) }
 
 func (m *ArrayOfMaps) Put(key []byte, inner Map, flags uint64) error {
 	i := index(key)
@@ -88,7 +95,8 @@ func (m *ArrayOfMaps) Put(key []byte, inner Map, flags uint64) error {
 	if err := m.like.fits(inner); err != nil {
 		return err
 	}
-	m.inner[i].Store(&innerMap{inner.Handle(), inner.ID()})
+	atomic.StoreUint64(m.ids.at(i), uint64(inner.ID()))
+	atomic.StoreUint64(m.at(i), inner.Handle())
 	return nil
 }
 
@@ -106,9 +114,9 @@ func (b *base) mayPut(i uint32, flags uint64) error {
 func (m *ArrayOfMaps) Delete(key []byte) error {
 	i := index(key)
 	switch {
-	case uint(i) >= uint(len(m.inner)):
+	case uint(i) >= uint(m.maxEntries):
 		return E2BIG
-	case m.inner[i].Swap(nil) == nil:
+	case atomic.SwapUint64(m.at(i), 0) == 0:
 		return ENOENT
 	}
 	return nil
@@ -133,21 +141,14 @@ func (o *Options) mapOf(fd []byte) (Map, error) {
 	return o.Map(binary.NativeEndian.Uint32(fd))
 }
 
-func (m *ArrayOfMaps) userLookup(key, value []byte, _ uint64) error {
-	i := index(key)
-	if uint(i) >= uint(len(m.inner)) {
+func (m *ArrayOfMaps) userLookup(key, value []byte, flags uint64) error {
+	if m.get(index(key)) == 0 {
 		return ENOENT
 	}
-	in := m.inner[i].Load()
-	if in == nil {
-		return ENOENT
-	}
-	binary.NativeEndian.PutUint32(value, in.id)
-	return nil
+	return m.ids.userLookup(key, value, flags)
 }
 
-func (m *ArrayOfMaps) userDelete(key []byte) error    { return m.Delete(key) }
-func (m *ArrayOfMaps) nextKey(key, next []byte) error { return m.nextIndex(key, next) }
+func (m *ArrayOfMaps) userDelete(key []byte) error { return m.Delete(key) }
 
 func (m *ArrayOfMaps) each(f func(key, value []byte) bool) error { return m.eachIndex(m.userLookup, f) }
 

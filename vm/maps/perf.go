@@ -112,6 +112,7 @@ type PerfRing struct {
 	data      []byte
 	watermark uint64
 	wake      func()
+	id        uint64 // of the event
 
 	mu      sync.Mutex // of those who send
 	missing uint64     // records lost since the last one that was not
@@ -153,26 +154,26 @@ func (r *PerfRing) send(data, more []byte) error {
 		need += 24
 	}
 	head := atomic.LoadUint64(r.position(perfHead))
-	if head+need-atomic.LoadUint64(r.position(perfHead+8)) > uint64(len(r.data)) {
+	// The kernel never fills the last byte.
+	if head+need-atomic.LoadUint64(r.position(perfHead+8)) >= uint64(len(r.data)) {
 		r.missing++
 		r.lost.Add(1)
 		return ENOSPC
 	}
 	var words [24]byte
 	if r.missing > 0 {
-		perfHeader(words[:], perfRecordLost, 24)
-		binary.NativeEndian.PutUint64(words[8:], 0) // the event's ID
+		perfHeader(words[:], perfRecordLost, 0, 24)
+		binary.NativeEndian.PutUint64(words[8:], r.id)
 		binary.NativeEndian.PutUint64(words[16:], r.missing)
 		head = r.put(head, words[:])
 		r.missing = 0
 	}
-	perfHeader(words[:], perfRecordSample, 8+raw)
+	perfHeader(words[:], perfRecordSample, 1, 8+raw) // PERF_RECORD_MISC_KERNEL
 	binary.NativeEndian.PutUint32(words[8:], uint32(raw-4))
 	end := head + uint64(8+raw)
 	head = r.put(head, words[:12])
 	head = r.put(head, data)
-	head = r.put(head, more)
-	r.put(head, make([]byte, 8)[:end-head])
+	r.put(head, more) // what is behind it up to the end stays as it was, as in the kernel
 	atomic.StoreUint64(r.position(perfHead), end)
 	if end-r.woken >= r.watermark {
 		r.woken = end
@@ -183,9 +184,9 @@ func (r *PerfRing) send(data, more []byte) error {
 	return nil
 }
 
-func perfHeader(b []byte, kind uint32, size int) {
+func perfHeader(b []byte, kind uint32, misc uint16, size int) {
 	binary.NativeEndian.PutUint32(b, kind)
-	binary.NativeEndian.PutUint16(b[4:], 0)
+	binary.NativeEndian.PutUint16(b[4:], misc)
 	binary.NativeEndian.PutUint16(b[6:], uint16(size))
 }
 

@@ -26,7 +26,7 @@ const (
 // A RingBuf is BPF_MAP_TYPE_RINGBUF, in the kernel's layout:
 //
 //	page 0   u64 consumer position, for the reader to write
-//	page 1   u64 producer position
+//	page 1   u64 producer position, u64 position of the first record that may still be busy (6.9)
 //	page 2…  the data, max_entries bytes, followed by the same data again
 //
 // A record begins with a u32, its length with the busy bit (31) while the program writes it and the discard bit (30), and a u32 that
@@ -37,12 +37,12 @@ type RingBuf struct {
 	pages    *ringPages
 	consumer *uint64
 	producer *uint64
+	pending  *uint64 // under mu
 	data     unsafe.Pointer
 	mask     uint64
 	wake     atomic.Pointer[func()]
 
-	mu      sync.Mutex // of those who reserve
-	pending uint64     // the first record that may still be busy
+	mu sync.Mutex // of those who reserve
 }
 
 // ringPages is the memory of a ring buffer. Where the system cannot map the data twice, records that wrap are copied when they are
@@ -71,7 +71,7 @@ func ringBufOn(pages *ringPages, a *attr, opts Options) *RingBuf {
 	return &RingBuf{
 		base: a.base(opts), pages: pages, mask: uint64(a.maxEntries) - 1,
 		consumer: (*uint64)(unsafe.Pointer(&pages.bytes[0])), producer: (*uint64)(unsafe.Pointer(&pages.bytes[page])),
-		data: unsafe.Pointer(&pages.bytes[2*page]),
+		pending: (*uint64)(unsafe.Pointer(&pages.bytes[page+8])), data: unsafe.Pointer(&pages.bytes[2*page]),
 	}
 }
 
@@ -115,15 +115,15 @@ func (m *RingBuf) Reserve(size, flags uint64) uint64 {
 	defer m.mu.Unlock()
 	consumed := atomic.LoadUint64(m.consumer)
 	position := atomic.LoadUint64(m.producer)
-	for m.pending < position {
-		length := atomic.LoadUint32(m.header(m.pending))
+	for *m.pending < position {
+		length := atomic.LoadUint32(m.header(*m.pending))
 		if length&ringBusy != 0 {
 			break
 		}
-		m.pending += recordSize(uint64(length &^ ringDiscard))
+		*m.pending += recordSize(uint64(length &^ ringDiscard))
 	}
 	next := position + recordSize(size)
-	if next-consumed > m.mask || next-m.pending > m.mask {
+	if next-consumed > m.mask || next-*m.pending > m.mask {
 		return 0
 	}
 	h := m.header(position)

@@ -5,21 +5,12 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"strconv"
+	"sync"
 	"testing"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 )
-
-func newTest(t testing.TB, spec *ebpf.MapSpec) Map {
-	t.Helper()
-	m, err := New(spec, Options{CPUs: 4})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { m.Close() })
-	return m
-}
 
 // TestAllocations: what programs do takes nothing from the garbage collector.
 func TestAllocations(t *testing.T) {
@@ -115,6 +106,66 @@ func BenchmarkLookup(b *testing.B) {
 		})
 		b.Run("hash/40/"+name, func(b *testing.B) { benchmarkHash(b, ebpf.Hash, n, 40) })
 	}
+	b.Run("array/4/10000", func(b *testing.B) { benchmarkHash(b, ebpf.Array, 10000, 4) })
 	b.Run("lru/8/10000", func(b *testing.B) { benchmarkHash(b, ebpf.LRUHash, 10000, 8) })
 	b.Run("percpu/8/10000", func(b *testing.B) { benchmarkHash(b, ebpf.PerCPUHash, 10000, 8) })
+}
+
+// BenchmarkThreads: the processor's time for a look-up must not grow with the threads that look up at once.
+func BenchmarkThreads(b *testing.B) {
+	for _, kind := range []ebpf.MapType{ebpf.Hash, ebpf.LRUHash, ebpf.PerCPUHash} {
+		m := newTest(b, &ebpf.MapSpec{Type: kind, KeySize: 8, ValueSize: 8, MaxEntries: 1000})
+		for i := range 1000 {
+			if err := m.Update(0, u64(i), u64(i), Any); err != nil {
+				b.Fatal(err)
+			}
+		}
+		for threads := 1; threads <= 2; threads++ {
+			b.Run(kind.String()+"/"+strconv.Itoa(threads), func(b *testing.B) {
+				var wg sync.WaitGroup
+				for thread := range threads {
+					wg.Go(func() {
+						if thread == 0 {
+							defer cpuTime(b)()
+						}
+						key := make([]byte, 8)
+						for i := range b.N {
+							binary.NativeEndian.PutUint64(key, uint64(i%1000))
+							m.Lookup(thread, key)
+						}
+					})
+				}
+				wg.Wait()
+			})
+		}
+	}
+}
+
+func BenchmarkUpdate(b *testing.B) {
+	for _, kind := range []ebpf.MapType{ebpf.Hash, ebpf.PerCPUHash, ebpf.LRUHash} {
+		for _, keys := range []int{1000, 4000} {
+			if kind != ebpf.LRUHash && keys > 1000 {
+				continue
+			}
+			b.Run(kind.String()+"/"+strconv.Itoa(keys), func(b *testing.B) {
+				m := newTest(b, &ebpf.MapSpec{Type: kind, KeySize: 8, ValueSize: 8, MaxEntries: 1000})
+				defer cpuTime(b)()
+				key := make([]byte, 8)
+				for i := range b.N {
+					binary.NativeEndian.PutUint64(key, uint64(i%keys))
+					m.Update(0, key, key, Any)
+				}
+			})
+		}
+	}
+}
+
+func BenchmarkRing(b *testing.B) {
+	m := newTest(b, &ebpf.MapSpec{Type: ebpf.RingBuf, MaxEntries: 1 << 16}).(*RingBuf)
+	defer cpuTime(b)()
+	for range b.N {
+		at := m.Reserve(32, 0)
+		m.Submit(at, RingNoWakeup)
+		*m.consumer = *m.producer
+	}
 }

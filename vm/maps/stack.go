@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sync"
 	"unsafe"
+
+	"skep/vm/memory"
 )
 
 // Flags of bpf_get_stackid.
@@ -18,9 +20,12 @@ const (
 type StackTrace struct {
 	base
 	seed    uint64
-	mu      sync.RWMutex
-	buckets []*stack // a power of two, by ID
-	count   int
+	block   *memory.Block
+	buckets []uint32 // in the block, a power of two: for each ID the stack's place in stacks + 1, or 0
+
+	mu     sync.RWMutex
+	stacks []stack
+	free   []uint32 // places
 }
 
 type stack struct {
@@ -44,10 +49,26 @@ func newStackTrace(a *attr, opts Options) (Map, error) {
 	if !ok {
 		return nil, E2BIG
 	}
-	if buckets > 1<<28 {
+	if tooBig(uint64(buckets), 4) {
 		return nil, ENOMEM
 	}
-	return &StackTrace{base: a.base(opts), seed: newSeed(0), buckets: make([]*stack, buckets)}, nil
+	m := &StackTrace{base: a.base(opts), seed: newSeed(0)}
+	var err error
+	if m.block, err = memory.New(int(buckets) * 4); err != nil {
+		return nil, ENOMEM
+	}
+	m.buckets = unsafe.Slice((*uint32)(unsafe.Pointer(unsafe.SliceData(m.block.Bytes()))), buckets)
+	return m, nil
+}
+
+func (m *StackTrace) Close() error { return m.block.Free() }
+
+// of gives the stack of an ID, or nil.
+func (m *StackTrace) of(id uint32) *stack {
+	if uint(id) >= uint(len(m.buckets)) || m.buckets[id] == 0 {
+		return nil
+	}
+	return &m.stacks[m.buckets[id]-1]
 }
 
 // StackID gives the ID of a stack, which is kept if it is new; what does not fit in a value is cut off. It is what bpf_get_stackid
@@ -66,25 +87,33 @@ func (m *StackTrace) StackID(frames []uint64, flags uint64) int64 {
 		return s != nil && s.hash == h && (flags&StackFastCmp != 0 || string(s.frames) == string(bytes))
 	}
 	m.mu.RLock()
-	known := same(m.buckets[id])
+	known := same(m.of(id))
 	m.mu.RUnlock()
 	if known {
 		return int64(id)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	old := m.buckets[id]
+	old := m.of(id)
 	switch {
 	case same(old):
 		return int64(id)
 	case old != nil && flags&StackReuse == 0:
 		return -int64(EEXIST)
-	case old == nil && m.count == m.maxEntries:
+	case old != nil:
+		*old = stack{h, slices.Clone(bytes)}
+		return int64(id)
+	case len(m.stacks)-len(m.free) == m.maxEntries:
 		return -int64(ENOMEM)
-	case old == nil:
-		m.count++
 	}
-	m.buckets[id] = &stack{h, slices.Clone(bytes)}
+	if n := len(m.free); n > 0 {
+		m.buckets[id] = m.free[n-1] + 1
+		m.free = m.free[:n-1]
+	} else {
+		m.stacks = append(m.stacks, stack{})
+		m.buckets[id] = uint32(len(m.stacks))
+	}
+	*m.of(id) = stack{h, slices.Clone(bytes)}
 	return int64(id)
 }
 
@@ -95,12 +124,18 @@ func (m *StackTrace) Delete(key []byte) error {
 	switch {
 	case uint(id) >= uint(len(m.buckets)):
 		return E2BIG
-	case m.buckets[id] == nil:
+	case m.of(id) == nil:
 		return ENOENT
 	}
-	m.buckets[id] = nil
-	m.count--
+	m.remove(id)
 	return nil
+}
+
+func (m *StackTrace) remove(id uint32) {
+	place := m.buckets[id] - 1
+	m.stacks[place] = stack{}
+	m.free = append(m.free, place)
+	m.buckets[id] = 0
 }
 
 func (m *StackTrace) userDelete(key []byte) error { return m.Delete(key) }
@@ -119,16 +154,16 @@ func (m *StackTrace) userTake(key, value []byte, _ uint64) error {
 	if err := m.copyOut(id, value); err != nil {
 		return err
 	}
-	m.buckets[id] = nil
-	m.count--
+	m.remove(id)
 	return nil
 }
 
 func (m *StackTrace) copyOut(id uint32, value []byte) error {
-	if uint(id) >= uint(len(m.buckets)) || m.buckets[id] == nil {
+	s := m.of(id)
+	if s == nil {
 		return ENOENT
 	}
-	clear(value[copy(value, m.buckets[id].frames):])
+	clear(value[copy(value, s.frames):])
 	return nil
 }
 
@@ -140,7 +175,7 @@ func (m *StackTrace) nextKey(key, next []byte) error {
 		id = index(key) + 1
 	}
 	for ; uint(id) < uint(len(m.buckets)); id++ {
-		if m.buckets[id] != nil {
+		if m.buckets[id] != 0 {
 			binary.NativeEndian.PutUint32(next, id)
 			return nil
 		}

@@ -42,6 +42,7 @@ func newStorage(a *attr, opts Options) (Map, error) {
 	return &Storage{base: a.base(opts), table: table, zero: make([]byte, a.valueSize)}, nil
 }
 
+func (m *Storage) opened()                  { m.table.opened() }
 func (m *Storage) Regions() []memory.Region { return m.table.Regions() }
 func (m *Storage) Close() error             { return m.table.Close() }
 

@@ -44,6 +44,7 @@ func newCgroupStorage(a *attr, opts Options) (Map, error) {
 	return &CgroupStorage{base: a.base(opts), table: table}, nil
 }
 
+func (m *CgroupStorage) opened()                  { m.table.opened() }
 func (m *CgroupStorage) Regions() []memory.Region { return m.table.Regions() }
 func (m *CgroupStorage) Close() error             { return m.table.Close() }
 

@@ -23,9 +23,9 @@ type Space struct {
 	Private bool
 
 	own     []Region // of a private space
+	removed uint64   // from a private space
 	mu      sync.Mutex
 	regions atomic.Pointer[[]Region] // by base
-	removed atomic.Uint64
 }
 
 // Add makes a region accessible. It panics if the region overlaps another one, which is a mistake of the machine's.
@@ -68,13 +68,19 @@ func (s *Space) Remove(base uint64) {
 	old := s.all()
 	if at, found := search(old, base); found {
 		s.set(slices.Delete(s.changeable(old), at, at+1))
-		s.removed.Add(1)
+		if s.Private {
+			s.removed++
+		} else {
+			removed.Add(1)
+		}
 	}
 }
 
-// Removed counts the regions that were removed, those of whatever else the space shows included. Who remembers regions looks whether it
-// has changed.
-func (s *Space) Removed() uint64 { return s.removed.Load() }
+// removed counts over all spaces but private ones, since one may show the regions of another.
+var removed atomic.Uint64
+
+// Removed counts the regions that were removed. Who remembers regions looks whether it has changed.
+func (s *Space) Removed() uint64 { return removed.Load() + s.removed }
 
 // Before returns the last region that begins at or before the address.
 func (s *Space) Before(addr uint64) (Region, bool) {
@@ -97,20 +103,24 @@ func (s *Space) Before(addr uint64) (Region, bool) {
 
 // Find returns the region that has all the bytes from addr on.
 func (s *Space) Find(addr, size uint64) (Region, bool) {
-	all := s.all()
-	at, found := search(all, addr)
-	if !found {
-		at--
-	}
-	if at >= 0 {
-		r := all[at]
-		past := addr - r.Base
-		if past <= r.Size && size <= r.Size-past {
-			return r, true
+	for ; s != nil; s = s.Parent {
+		all := s.all()
+		// The last region that does not begin after the address; written out, since unverified code waits for it.
+		low, high := 0, len(all)
+		for low < high {
+			if middle := int(uint(low+high) / 2); all[middle].Base <= addr {
+				low = middle + 1
+			} else {
+				high = middle
+			}
 		}
-	}
-	if s.Parent != nil {
-		return s.Parent.Find(addr, size)
+		if low == 0 {
+			continue
+		}
+		r := &all[low-1]
+		if past := addr - r.Base; past <= r.Size && size <= r.Size-past {
+			return *r, true
+		}
 	}
 	return Region{}, false
 }

@@ -19,6 +19,7 @@ func needed() map[string]string {
 		"bash":                   "/bin/bash",
 		"xz-utils":               "/usr/bin/xz",
 		"gcc":                    "/usr/bin/gcc",
+		"clang":                  "/usr/bin/clang",
 		"g++":                    "/usr/bin/g++",
 		"libc6-dev":              "/usr/include/stdio.h",
 		"openssl":                "/usr/bin/openssl",

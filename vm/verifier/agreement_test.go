@@ -1,0 +1,80 @@
+package verifier
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"skep/internal/ktest"
+)
+
+// tally counts how often we say what the kernel says.
+type tally struct {
+	same, unsound, strict, unmodelled int
+	accepted, sameInsns, sameStates   int
+	unasked                           int
+	lines                             []string
+	missing                           map[string]int
+}
+
+func (y *tally) add(name string, r *Result, k kernelAnswer) {
+	switch {
+	case errors.Is(k.err, unix.EPERM) && k.insns == 0:
+		y.unasked++ // the kernel has not the hook, and says nothing of the program
+		return
+	case r.Verdict == NotModelled:
+		y.unmodelled++
+		if y.missing == nil {
+			y.missing = map[string]int{}
+		}
+		y.missing[r.Missing]++
+	case r.Verdict == Accepted && !k.accepted:
+		y.unsound++
+		y.lines = append(y.lines, fmt.Sprintf("%s: UNSOUND: kernel: %s", name, k.reason()))
+	case r.Verdict == Rejected && k.accepted:
+		y.strict++
+		y.lines = append(y.lines, fmt.Sprintf("%s: too strict: %v", name, r.Rejection))
+	default:
+		y.same++
+	}
+	if r.Verdict == Accepted && k.accepted {
+		y.accepted++
+		if r.Cost.Insns == k.insns {
+			y.sameInsns++
+		} else {
+			y.lines = append(y.lines, fmt.Sprintf("%s: %d insns, kernel %d", name, r.Cost.Insns, k.insns))
+		}
+		if r.Cost.States == k.states {
+			y.sameStates++
+		}
+	}
+}
+
+func (y *tally) String() string {
+	n := y.same + y.unsound + y.strict
+	return fmt.Sprintf("%d programs: %d same verdict (%.1f %%), %d accepted where the kernel rejects, %d too strict, %d not modelled %v; of %d accepted %d have the kernel's number of instructions (%.1f %%), %d of states",
+		n+y.unmodelled, y.same, 100*float64(y.same)/float64(max(1, n)), y.unsound, y.strict, y.unmodelled, y.missing, y.accepted, y.sameInsns,
+		100*float64(y.sameInsns)/float64(max(1, y.accepted)), y.sameStates)
+}
+
+func (y *tally) log(t *testing.T, most int) {
+	t.Log(y)
+	t.Log("\n" + strings.Join(y.lines[:min(most, len(y.lines))], "\n"))
+}
+
+// TestScriptsAgree compares verdicts and costs on what our compiler makes.
+func TestScriptsAgree(t *testing.T) {
+	ktest.Need(t, ktest.Root, ktest.BTF)
+	k := runningKernel(t)
+	var y tally
+	for _, s := range scriptPrograms(t, k.version) {
+		y.add(s.name, verify(s.prog, k.version, k.options()), k.load(s.prog, false))
+	}
+	y.log(t, 60)
+	if y.unsound > 0 {
+		t.Error("programs are accepted that the kernel rejects")
+	}
+}

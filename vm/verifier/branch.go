@@ -1,0 +1,518 @@
+package verifier
+
+import "math"
+
+// branch walks a conditional jump: where it leads for certain, or first on and then, later, to its target.
+func (v *verifier) branch(in insn) {
+	if in.isMayGoto() {
+		v.mayGoto(in)
+		return
+	}
+	is32 := in.class() == classJMP32
+	op := in.op()
+	if in.fromReg() {
+		if in.Imm != 0 {
+			v.reject("opcode", "the jump uses reserved fields")
+		}
+		v.read(in.Src())
+	} else if in.Src() != 0 {
+		v.reject("opcode", "the jump uses reserved fields")
+	}
+	d := v.read(in.Dst())
+	var constant reg
+	s := &constant
+	if in.fromReg() {
+		s = &v.regs()[in.Src()]
+	} else {
+		constant.setNumber(uint64(int64(in.Imm)))
+	}
+	if v.rules.stackPrecision {
+		if h := (step{srcStack: s.kind == ptrStack, dstStack: d.kind == ptrStack}); h.srcStack || h.dstStack {
+			v.remember(h, nil)
+		}
+	}
+	taken := v.decide(d, s, op, is32)
+	if taken >= 0 {
+		if !d.isPointer() {
+			v.markPrecise(int(in.Dst()))
+		}
+		if in.fromReg() && !s.isPointer() {
+			v.markPrecise(int(in.Src()))
+		}
+	}
+	from, to := v.insn, v.insn+1+int(in.Off)
+	switch taken {
+	case 1:
+		v.insn = to
+		return
+	case 0:
+		v.insn = from + 1
+		return
+	}
+	l := v.linkedBefore(in, d, s)
+	other := v.push(to, from)
+	v.insn = from + 1
+	od := &other.frame().regs[in.Dst()]
+	c1, c2 := constant, constant
+	os, here := &c1, &c2
+	if in.fromReg() {
+		os, here = &other.frame().regs[in.Src()], s
+	}
+	v.learn(od, os, d, here, op, is32)
+	if in.fromReg() && s.kind == scalar && s.id != 0 {
+		v.syncLinked(v.cur, s, l)
+		v.syncLinked(other, os, l)
+	}
+	if d.kind == scalar && d.id != 0 {
+		v.syncLinked(v.cur, d, l)
+		v.syncLinked(other, od, l)
+	}
+	v.learnNull(in, d, s, other, is32)
+	if in.fromReg() && !is32 {
+		v.learnPacket(in, d, s, other)
+	}
+}
+
+// decide tells whether the jump is taken: 1 always, 0 never, -1 perhaps.
+func (v *verifier) decide(a, b *reg, op uint8, is32 bool) int {
+	if a.isPacketAny() && b.isPacketAny() && !is32 && v.rules.kernel >= linux(5, 11) {
+		return decidePacket(a, b, op)
+	}
+	if !v.rules.regRegRanges {
+		return v.decideOld(a, b, op, is32)
+	}
+	if a.isPointer() || b.isPointer() {
+		if !b.constOf(is32) {
+			a, b, op = b, a, flip(op)
+		}
+		if !b.constOf(is32) || b.constValue(is32) != 0 || !v.notNull(a) {
+			return -1
+		}
+		switch op {
+		case jEQ:
+			return 0
+		case jNE:
+			return 1
+		}
+		return -1
+	}
+	return v.decideNumbers(a, b, op, is32)
+}
+
+// decideOld is for kernels which compare with constants only.
+func (v *verifier) decideOld(a, b *reg, op uint8, is32 bool) int {
+	switch {
+	case b.constOf(is32):
+	case a.constOf(is32) && v.rules.kernel >= linux(6, 6):
+		a, b, op = b, a, flip(op)
+	default:
+		return -1
+	}
+	if a.isPointer() {
+		if is32 || !v.notNull(a) || b.bits.value != 0 {
+			return -1
+		}
+		switch op {
+		case jEQ:
+			return 0
+		case jNE:
+			return 1
+		}
+		return -1
+	}
+	return v.decideNumbers(a, b, op, is32)
+}
+
+// notNull reports whether a pointer is known not to be 0.
+func (v *verifier) notNull(r *reg) bool {
+	if r.nullable() {
+		return false
+	}
+	switch r.kind {
+	case ptrSocket, ptrTCPSock, ptrMapValue, ptrMapKey, ptrSockCommon:
+		return true
+	case ptrBTF:
+		return r.flags&trusted != 0
+	case ptrMem:
+		return r.flags&untrusted == 0
+	case constMap:
+		return v.rules.kernel >= linux(6, 17)
+	}
+	return false
+}
+
+func flip(op uint8) uint8 {
+	switch op {
+	case jGE:
+		return jLE
+	case jGT:
+		return jLT
+	case jLE:
+		return jGE
+	case jLT:
+		return jGT
+	case jSGE:
+		return jSLE
+	case jSGT:
+		return jSLT
+	case jSLE:
+		return jSGE
+	case jSLT:
+		return jSGT
+	}
+	return op
+}
+
+// ranges are the bounds of one width.
+type ranges struct {
+	umin, umax uint64
+	smin, smax int64
+	bits       tnum
+}
+
+func (r *reg) ranges(is32 bool) ranges {
+	if is32 {
+		return ranges{uint64(r.u32min), uint64(r.u32max), int64(r.s32min), int64(r.s32max), r.bits.low32()}
+	}
+	return ranges{r.umin, r.umax, r.smin, r.smax, r.bits}
+}
+
+func (v *verifier) decideNumbers(ra, rb *reg, op uint8, is32 bool) int {
+	a, b := ra.ranges(is32), rb.ranges(is32)
+	yesNo := func(yes, no bool) int {
+		switch {
+		case yes:
+			return 1
+		case no:
+			return 0
+		}
+		return -1
+	}
+	switch op {
+	case jEQ, jNE:
+		equal := -1
+		switch {
+		case a.bits.isConst() && b.bits.isConst():
+			equal = yesNo(a.bits.value == b.bits.value, true)
+		case v.rules.tnumOverlap && !a.bits.overlap(b.bits),
+			a.umin > b.umax || a.umax < b.umin || (a.smin > b.smax || a.smax < b.smin) && v.rules.mixedBounds,
+			!is32 && v.rules.mixedBounds && (ra.u32min > rb.u32max || ra.u32max < rb.u32min || ra.s32min > rb.s32max || ra.s32max < rb.s32min):
+			equal = 0
+		}
+		if op == jNE && equal >= 0 {
+			return 1 - equal
+		}
+		return equal
+	case jSET:
+		if !rb.constOf(is32) {
+			a, b, ra, rb = b, a, rb, ra
+		}
+		if !rb.constOf(is32) {
+			return -1
+		}
+		return yesNo(a.bits.value&^a.bits.mask&b.bits.value != 0, (a.bits.mask|a.bits.value)&b.bits.value == 0)
+	case jGT:
+		return yesNo(a.umin > b.umax, a.umax <= b.umin)
+	case jSGT:
+		return yesNo(a.smin > b.smax, a.smax <= b.smin)
+	case jLT:
+		return yesNo(a.umax < b.umin, a.umin >= b.umax)
+	case jSLT:
+		return yesNo(a.smax < b.smin, a.smin >= b.smax)
+	case jGE:
+		return yesNo(a.umin >= b.umax, a.umax < b.umin)
+	case jSGE:
+		return yesNo(a.smin >= b.smax, a.smax < b.smin)
+	case jLE:
+		return yesNo(a.umax <= b.umin, a.umin > b.umax)
+	case jSLE:
+		return yesNo(a.smax <= b.smin, a.smin > b.smax)
+	}
+	return -1
+}
+
+// Conditions of the false branch: those that have none of their own are jSETnot.
+const jSETnot = 0x48
+
+func reverse(op uint8) uint8 {
+	switch op {
+	case jEQ:
+		return jNE
+	case jNE:
+		return jEQ
+	case jSET:
+		return jSETnot
+	case jGE:
+		return jLT
+	case jGT:
+		return jLE
+	case jLE:
+		return jGT
+	case jLT:
+		return jGE
+	case jSGE:
+		return jSLT
+	case jSGT:
+		return jSLE
+	case jSLE:
+		return jSGT
+	}
+	return jSGE // of jSLT
+}
+
+// learn narrows both operands in both branches: t1 and t2 where the jump is taken, f1 and f2 where not.
+func (v *verifier) learn(t1, t2, f1, f2 *reg, op uint8, is32 bool) {
+	if f1.kind != scalar || f2.kind != scalar {
+		return
+	}
+	k := v.rules
+	if !k.regRegRanges {
+		// One side must be known.
+		if !f2.constOf(is32) && !f1.constOf(is32) {
+			if op == jEQ {
+				combineEqual(t1, t2, k)
+			} else if op == jNE {
+				combineEqual(f1, f2, k)
+			}
+			return
+		}
+		if !f2.constOf(is32) {
+			t1, t2, f1, f2, op = t2, t1, f2, f1, flip(op)
+		}
+		c2, c1 := *f2, *t2
+		refineOld(f1, &c2, reverse(op), is32, k)
+		refineOld(t1, &c1, op, is32, k)
+		return
+	}
+	refine(f1, f2, reverse(op), is32, k)
+	f1.sync(k)
+	f2.sync(k)
+	refine(t1, t2, op, is32, k)
+	t1.sync(k)
+	t2.sync(k)
+	for _, r := range []*reg{t1, t2, f1, f2} {
+		v.keepSane(r)
+	}
+}
+
+// combineEqual lets two registers that are equal learn from each other, as kernels before 6.8 do.
+func combineEqual(a, b *reg, k *rules) {
+	a.umin = max(a.umin, b.umin)
+	a.umax = min(a.umax, b.umax)
+	a.smin = max(a.smin, b.smin)
+	a.smax = min(a.smax, b.smax)
+	a.bits = a.bits.intersect(b.bits)
+	b.umin, b.umax, b.smin, b.smax, b.bits = a.umin, a.umax, a.smin, a.smax, a.bits
+	a.sync(k)
+	b.sync(k)
+}
+
+// refine narrows two registers by a condition that holds.
+func refine(a, b *reg, op uint8, is32 bool, k *rules) {
+	switch op {
+	case jGE, jGT, jSGE, jSGT:
+		a, b, op = b, a, flip(op)
+	case jNE, jSET, jSETnot:
+		if !b.constOf(is32) {
+			a, b = b, a
+		}
+		if !b.constOf(is32) {
+			return
+		}
+	}
+	if is32 {
+		refine32(a, b, op, k)
+		return
+	}
+	switch op {
+	case jEQ:
+		a.umin, a.umax = max(a.umin, b.umin), min(a.umax, b.umax)
+		a.smin, a.smax = max(a.smin, b.smin), min(a.smax, b.smax)
+		a.bits = a.bits.intersect(b.bits)
+		b.umin, b.umax, b.smin, b.smax, b.bits = a.umin, a.umax, a.smin, a.smax, a.bits
+	case jNE:
+		c := b.constValue(false)
+		if a.umin == c {
+			a.umin++
+		}
+		if a.umax == c {
+			a.umax--
+		}
+		if a.smin == int64(c) {
+			a.smin++
+		}
+		if a.smax == int64(c) {
+			a.smax--
+		}
+	case jSET:
+		if c := b.constValue(false); c&(c-1) == 0 && c != 0 {
+			a.bits = a.bits.or(tnumConst(c))
+		}
+	case jSETnot:
+		if k.jsetForgets {
+			a.unbounded()
+		}
+		a.bits = a.bits.and(tnumConst(^b.constValue(false)))
+	case jLE:
+		a.umax = min(a.umax, b.umax)
+		b.umin = max(a.umin, b.umin)
+	case jLT:
+		a.umax = min(a.umax, b.umax-1)
+		b.umin = max(a.umin+1, b.umin)
+	case jSLE:
+		a.smax = min(a.smax, b.smax)
+		b.smin = max(a.smin, b.smin)
+	case jSLT:
+		a.smax = min(a.smax, b.smax-1)
+		b.smin = max(a.smin+1, b.smin)
+	}
+}
+
+func refine32(a, b *reg, op uint8, k *rules) {
+	switch op {
+	case jEQ:
+		a.u32min, a.u32max = max(a.u32min, b.u32min), min(a.u32max, b.u32max)
+		a.s32min, a.s32max = max(a.s32min, b.s32min), min(a.s32max, b.s32max)
+		b.u32min, b.u32max, b.s32min, b.s32max = a.u32min, a.u32max, a.s32min, a.s32max
+		t := a.bits.low32().intersect(b.bits.low32())
+		a.bits, b.bits = a.bits.with32(t), b.bits.with32(t)
+	case jNE:
+		c := uint32(b.constValue(true))
+		if a.u32min == c {
+			a.u32min++
+		}
+		if a.u32max == c {
+			a.u32max--
+		}
+		if a.s32min == int32(c) {
+			a.s32min++
+		}
+		if a.s32max == int32(c) {
+			a.s32max--
+		}
+	case jSET:
+		if c := b.constValue(true); c&(c-1) == 0 && c != 0 {
+			a.bits = a.bits.with32(a.bits.low32().or(tnumConst(c)))
+		}
+	case jSETnot:
+		if k.jsetForgets {
+			a.unbounded32()
+		}
+		a.bits = a.bits.with32(a.bits.low32().and(tnumConst(uint64(^uint32(b.constValue(true))))))
+	case jLE:
+		a.u32max = min(a.u32max, b.u32max)
+		b.u32min = max(a.u32min, b.u32min)
+	case jLT:
+		a.u32max = min(a.u32max, b.u32max-1)
+		b.u32min = max(a.u32min+1, b.u32min)
+	case jSLE:
+		a.s32max = min(a.s32max, b.s32max)
+		b.s32min = max(a.s32min, b.s32min)
+	case jSLT:
+		a.s32max = min(a.s32max, b.s32max-1)
+		b.s32min = max(a.s32min+1, b.s32min)
+	}
+}
+
+// refineOld narrows a register by a comparison with a constant, as kernels before 6.8 do.
+func refineOld(a, c *reg, op uint8, is32 bool, k *rules) {
+	val := c.constValue(is32)
+	bits64, bits32 := a.bits, a.bits.low32()
+	sval, u32, s32 := int64(val), uint32(val), int32(val)
+	switch op {
+	case jEQ:
+		if is32 {
+			n := a.bits.clearLow32().or(tnumConst(val))
+			a.bits = n
+			a.u32min, a.u32max, a.s32min, a.s32max = u32, u32, s32, s32
+			bits32, bits64 = a.bits.low32(), a.bits
+		} else {
+			a.setBounds(val)
+			bits32, bits64 = a.bits.low32(), a.bits
+		}
+	case jNE:
+	case jSET:
+		if is32 {
+			if val&(val-1) == 0 && val != 0 {
+				bits32 = bits32.or(tnumConst(val))
+			}
+		} else if val&(val-1) == 0 && val != 0 {
+			bits64 = bits64.or(tnumConst(val))
+		}
+	case jSETnot:
+		if is32 {
+			bits32 = bits32.and(tnumConst(uint64(^u32)))
+		} else {
+			bits64 = bits64.and(tnumConst(^val))
+		}
+	case jGE, jGT:
+		if is32 {
+			lo := u32
+			if op == jGT {
+				lo++
+			}
+			a.u32min = max(a.u32min, lo)
+		} else {
+			lo := val
+			if op == jGT {
+				lo++
+			}
+			a.umin = max(a.umin, lo)
+		}
+	case jLE, jLT:
+		if is32 {
+			hi := u32
+			if op == jLT {
+				hi--
+			}
+			a.u32max = min(a.u32max, hi)
+		} else {
+			hi := val
+			if op == jLT {
+				hi--
+			}
+			a.umax = min(a.umax, hi)
+		}
+	case jSGE, jSGT:
+		if is32 {
+			if op == jSGT && s32 == math.MaxInt32 {
+				break
+			}
+			lo := s32
+			if op == jSGT {
+				lo++
+			}
+			a.s32min = max(a.s32min, lo)
+		} else {
+			if op == jSGT && sval == math.MaxInt64 {
+				break
+			}
+			lo := sval
+			if op == jSGT {
+				lo++
+			}
+			a.smin = max(a.smin, lo)
+		}
+	case jSLE, jSLT:
+		if is32 {
+			hi := s32
+			if op == jSLT {
+				hi--
+			}
+			a.s32max = min(a.s32max, hi)
+		} else {
+			hi := sval
+			if op == jSLT {
+				hi--
+			}
+			a.smax = min(a.smax, hi)
+		}
+	}
+	if is32 {
+		a.bits = a.bits.clearLow32().or(bits32)
+		a.combine32To64(k)
+	} else {
+		a.bits = bits64
+		a.combine64To32(k)
+	}
+}

@@ -1,0 +1,391 @@
+package verifier
+
+import (
+	"strings"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
+
+	"skep/vm/helper"
+)
+
+// Types are the kernel's own types; a [btf.Spec] is.
+type Types interface {
+	TypeByName(name string, typ any) error
+}
+
+const btfGlobal = btf.GlobalFunc
+
+func protoOf(f *btf.Func) *btf.FuncProto {
+	p, _ := f.Type.(*btf.FuncProto)
+	return p
+}
+
+// findAttachType finds the prototype of what a tracing program is attached to.
+func (v *verifier) findAttachType() {
+	spec := v.prog.spec
+	if v.opt.Types == nil {
+		v.unmodelled("tracing programs without the kernel's types (BTF)")
+	}
+	switch spec.AttachType {
+	case ebpf.AttachTraceRawTp:
+		var t *btf.Typedef
+		if v.opt.Types.TypeByName("btf_trace_"+spec.AttachTo, &t) != nil {
+			v.unmodelled("tracepoint " + spec.AttachTo + ", which the kernel's types have not")
+		}
+		p, _ := btf.UnderlyingType(t).(*btf.Pointer)
+		if p != nil {
+			v.hook, _ = btf.UnderlyingType(p.Target).(*btf.FuncProto)
+		}
+		if v.hook == nil || len(v.hook.Params) == 0 {
+			v.unmodelled("prototype of tracepoint " + spec.AttachTo)
+		}
+		v.hookArgs = v.hook.Params[1:] // the first is for the kernel's own use
+	case ebpf.AttachTraceFEntry, ebpf.AttachTraceFExit:
+		var f *btf.Func
+		if v.opt.Types.TypeByName(spec.AttachTo, &f) != nil {
+			v.unmodelled("function " + spec.AttachTo + ", which the kernel's types have not")
+		}
+		if v.hook = protoOf(f); v.hook == nil {
+			v.unmodelled("prototype of " + spec.AttachTo)
+		}
+		v.hookArgs = v.hook.Params
+		for _, p := range v.hookArgs {
+			if _, ok := btf.UnderlyingType(p.Type).(*btf.Struct); ok {
+				v.unmodelled("arguments that are structs")
+			}
+		}
+	default:
+		v.unmodelled("tracing programs of type " + spec.AttachType.String())
+	}
+}
+
+// argType is the type of what is at an offset of a tracing program's context; false if there is none.
+func (v *verifier) argType(off int) (btf.Type, bool) {
+	i := off / 8
+	switch {
+	case i < len(v.hookArgs):
+		return btf.UnderlyingType(v.hookArgs[i].Type), true
+	case i == len(v.hookArgs) && v.prog.spec.AttachType == ebpf.AttachTraceFExit:
+		return btf.UnderlyingType(v.hook.Return), true
+	}
+	return nil, false
+}
+
+func btfField(v *verifier, a ctxField) bool {
+	if a.write || a.off%8 != 0 {
+		return false
+	}
+	t, ok := v.argType(a.off)
+	if !ok {
+		return false
+	}
+	switch t := t.(type) {
+	case *btf.Int:
+		return t.Size <= 8
+	case *btf.Enum:
+		return true
+	case *btf.Pointer:
+		if a.size != 8 {
+			return false
+		}
+		for u := t.Target; ; {
+			tag, ok := u.(*btf.TypeTag)
+			if !ok {
+				break
+			}
+			if tag.Value == "user" || tag.Value == "percpu" {
+				v.unmodelled("arguments with the tag " + tag.Value)
+			}
+			u = tag.Type
+		}
+		switch u := btf.UnderlyingType(t.Target).(type) {
+		case *btf.Void:
+			return true
+		case *btf.Int:
+			return true
+		case *btf.Struct, *btf.Union:
+			if v.prog.spec.AttachType == ebpf.AttachTraceRawTp && weakArgs[v.prog.spec.AttachTo].number>>(a.off/8)&1 != 0 {
+				return true
+			}
+			*a.kind = ptrBTF
+			*a.flags = 0
+			if v.prog.spec.AttachType == ebpf.AttachTraceRawTp && v.rules.trustedArgs {
+				*a.flags = trusted
+				if v.nullableArg(a.off / 8) {
+					*a.flags |= maybeNull
+				}
+			}
+			return true
+		case *btf.Pointer, *btf.Enum, *btf.Fwd, *btf.Array, *btf.FuncProto:
+			_ = u
+			return false
+		}
+	}
+	return false
+}
+
+// nullableArg reports whether the kernel says of a tracepoint's argument that it may be null.
+func (v *verifier) nullableArg(i int) bool {
+	if v.rules.kernel < linux(6, 13) {
+		return false
+	}
+	if strings.HasSuffix(v.hookArgs[i].Name, "__nullable") {
+		return true
+	}
+	return weakArgs[v.prog.spec.AttachTo].null>>i&1 != 0
+}
+
+// loadedBTF gives a pointer loaded from the context its type.
+func (v *verifier) loadedBTF(x *reg, off int) {
+	t, _ := v.argType(off)
+	x.typ = btf.UnderlyingType(t.(*btf.Pointer).Target)
+}
+
+// btfAccess reads a member of a kernel struct.
+func (v *verifier) btfAccess(a access, r *reg, off int) {
+	if r.nullable() {
+		v.rejectReg(a.reg, "null", "r%d may be null (%s): compare it with 0 first", a.reg, r.describe())
+	}
+	if !gplCompatible(v.prog.spec.License) {
+		v.reject("license", "structs of the kernel may be read by programs with a GPL-compatible license only")
+	}
+	if !r.bits.isConst() {
+		v.rejectReg(a.reg, "bounds", "r%d: the offset in struct %s must be known", a.reg, r.typ.TypeName())
+	}
+	off += int(int64(r.bits.value))
+	if off < 0 {
+		v.rejectReg(a.reg, "bounds", "r%d: the offset %d is before the start of struct %s", a.reg, off, r.typ.TypeName())
+	}
+	if a.write {
+		v.rejectReg(a.reg, "read only", "structs of the kernel cannot be written")
+	}
+	target, field := v.member(a.reg, r.typ, off, a.size, 0)
+	if a.value < 0 {
+		return
+	}
+	x := &v.regs()[a.value]
+	if target == nil {
+		x.setUnknown()
+		return
+	}
+	f := v.walkedFlags(r, field)
+	life := x.life
+	x.setPointer(ptrBTF, f)
+	x.life = life
+	x.typ = target
+	if x.nullable() {
+		x.id = v.newID()
+	}
+}
+
+// A memberName is a field as rules about trust name it.
+type memberName struct{ of, name string }
+
+// trustedFields, rcuFields and their nullable kin keep the trust of the struct that they are read from.
+var (
+	trustedFields       = []memberName{{"bpf_iter_meta", "seq"}, {"bpf_iter__task", "meta"}, {"bpf_iter__task", "task"}, {"linux_binprm", "file"}, {"file", "f_inode"}}
+	trustedOrNullFields = []memberName{{"socket", "sk"}, {"vm_area_struct", "vm_mm"}, {"vm_area_struct", "vm_file"}, {"dentry", "d_inode"}}
+	rcuFields           = []memberName{{"task_struct", "cpus_ptr"}, {"task_struct", "cgroups"}, {"task_struct", "real_parent"}, {"task_struct", "group_leader"},
+		{"cgroup", "kn"}, {"css_set", "dfl_cgrp"}, {"cgroup_subsys_state", "cgroup"}}
+	rcuOrNullFields = []memberName{{"mm_struct", "exe_file"}, {"sk_buff", "sk"}, {"request_sock", "sk"}, {"vm_area_struct", "vm_mm"}}
+)
+
+func (m memberName) in(list []memberName) bool {
+	for _, x := range list {
+		if x == m {
+			return true
+		}
+	}
+	return false
+}
+
+// walkedFlags is how far a pointer read from a struct may be trusted.
+func (v *verifier) walkedFlags(r *reg, field memberName) flags {
+	switch {
+	case r.flags&untrusted != 0:
+		return untrusted
+	case r.flags&(trusted|rcu) == 0:
+		return 0
+	case !v.rules.trustedArgs:
+		return 0
+	case field.in(trustedFields):
+		return trusted
+	case field.in(trustedOrNullFields) && v.rules.kernel >= linux(6, 5):
+		return trusted | maybeNull
+	case v.prog.spec.Flags&sleepable != 0:
+		return untrusted
+	case field.in(rcuFields):
+		return rcu
+	case field.in(rcuOrNullFields):
+		return rcu | maybeNull
+	}
+	return 0
+}
+
+// member finds what an access of a struct reads: a pointer to the struct target, or a number if that is nil.
+func (v *verifier) member(at int, t btf.Type, off, size, depth int) (target btf.Type, field memberName) {
+	outside := func() {
+		v.rejectReg(at, "bounds", "%d bytes at offset %d do not lie in a member of struct %s", size, off, t.TypeName())
+	}
+	var members []btf.Member
+	length, union := 0, false
+	switch s := t.(type) {
+	case *btf.Struct:
+		members, length = s.Members, int(s.Size)
+	case *btf.Union:
+		members, length, union = s.Members, int(s.Size), len(s.Members) > 1
+	default:
+		v.unmodelled("BTF pointers to what is no struct")
+	}
+	if depth > 16 {
+		v.unmodelled("deeply nested structs")
+	}
+	if off+size > length {
+		if n := len(members); n > 0 {
+			if arr, ok := btf.UnderlyingType(members[n-1].Type).(*btf.Array); ok && arr.Nelems <= 1 {
+				v.unmodelled("flexible arrays in structs of the kernel")
+			}
+		}
+		outside()
+	}
+	for _, m := range members {
+		start := int(m.Offset.Bytes())
+		if m.BitfieldSize > 0 {
+			if off >= start && off < (int(m.Offset)+int(m.BitfieldSize)+7)/8 {
+				return nil, memberName{}
+			}
+			if off+size > start && off < start {
+				outside()
+			}
+			continue
+		}
+		n, err := btf.Sizeof(m.Type)
+		if err != nil || off >= start+n {
+			continue
+		}
+		if off < start {
+			if off+size <= start {
+				continue
+			}
+			outside()
+		}
+		mt := btf.UnderlyingType(m.Type)
+		base := start
+		for {
+			arr, ok := mt.(*btf.Array)
+			if !ok {
+				break
+			}
+			mt = btf.UnderlyingType(arr.Type)
+			e, err := btf.Sizeof(mt)
+			if err != nil || e == 0 {
+				v.unmodelled("arrays of unknown size")
+			}
+			base += (off - base) / e * e
+			n = e
+		}
+		switch mt := mt.(type) {
+		case *btf.Struct, *btf.Union:
+			return v.member(at, mt, off-base, size, depth+1)
+		case *btf.Pointer:
+			if size != 8 || off != base {
+				outside()
+			}
+			for _, tag := range tagsOf(mt.Target) {
+				v.unmodelled("pointers with the tag " + tag)
+			}
+			switch u := btf.UnderlyingType(mt.Target).(type) {
+			case *btf.Struct, *btf.Union:
+				return u, memberName{t.TypeName(), m.Name}
+			}
+			return nil, memberName{}
+		}
+		if off+size > base+n {
+			if union {
+				continue // another view of the same bytes may be wide enough
+			}
+			outside()
+		}
+		return nil, memberName{}
+	}
+	outside()
+	return nil, memberName{}
+}
+
+func tagsOf(t btf.Type) (all []string) {
+	for {
+		switch u := t.(type) {
+		case *btf.TypeTag:
+			all = append(all, u.Value)
+			t = u.Type
+		case *btf.Const:
+			t = u.Type
+		case *btf.Volatile:
+			t = u.Type
+		default:
+			return all
+		}
+	}
+}
+
+func (v *verifier) ctxIsBTF(_ *helperCall, _ *reg) bool { return false }
+
+// checkBTFArg asks for a pointer to the struct that the helper wants.
+func (v *verifier) checkBTFArg(c *helperCall, n int, a helper.Arg, r *reg) {
+	if r.kind != ptrBTF {
+		if r.kind == ptrSocket || r.kind == ptrSockCommon || r.kind == ptrTCPSock {
+			v.unmodelled("sockets as BTF pointers")
+		}
+		v.rejectReg(n, "argument", "r%d must be a pointer to struct %s for bpf_%s, and is %s", n, c.BTF, c.Name, r.describe())
+	}
+	if r.nullable() && !a.Has(helper.MaybeNull) {
+		v.rejectReg(n, "null", "r%d may be null (%s): compare it with 0 before it is given to bpf_%s", n, r.describe(), c.Name)
+	}
+	if r.flags&(untrusted|perCPU) != 0 {
+		v.rejectReg(n, "argument", "r%d was read from memory that may have changed, and cannot be given to bpf_%s", n, c.Name)
+	}
+	if r.off != 0 || r.bits != (tnum{}) {
+		v.unmodelled("BTF pointers with offsets given to helpers")
+	}
+	if r.typ.TypeName() != c.BTF {
+		v.rejectReg(n, "argument", "r%d must be a pointer to struct %s for bpf_%s, and is %s", n, c.BTF, c.Name, r.describe())
+	}
+}
+
+// returnedBTF gives r0 the struct that the helper returns.
+func (v *verifier) returnedBTF(c *helperCall, r *reg) {
+	if v.opt.Types == nil {
+		v.unmodelled("structs of the kernel without its types (BTF)")
+	}
+	var s *btf.Struct
+	if c.RetBTF == "" || v.opt.Types.TypeByName(c.RetBTF, &s) != nil {
+		v.unmodelled("bpf_" + c.Name)
+	}
+	f := flags(0)
+	if v.rules.trustedArgs && (c.Name == "get_current_task_btf" || c.Name == "task_pt_regs") {
+		f = trusted
+	}
+	if c.Ret == helper.RetBTFOrNull {
+		f |= maybeNull
+	}
+	r.setPointer(ptrBTF, f)
+	r.typ = s
+}
+
+// allowsHelper reports whether programs of this type may call the helper.
+func (v *verifier) allowsHelper(h *helper.Helper) bool {
+	switch h.Name {
+	case "d_path", "get_func_ret", "get_func_arg", "get_func_arg_cnt", "get_func_ip", "get_attach_cookie", "sk_storage_get", "sk_storage_delete":
+		if v.prog.spec.Type == ebpf.Tracing {
+			v.unmodelled("bpf_" + h.Name + " in tracing programs")
+		}
+	case "get_cgroup_classid":
+		switch v.prog.spec.Type {
+		case ebpf.SchedCLS, ebpf.SchedACT:
+		default:
+			v.unmodelled("bpf_get_cgroup_classid without a packet")
+		}
+	}
+	return h.Programs.Has(v.prog.spec.Type)
+}

@@ -1,0 +1,223 @@
+package verifier
+
+import (
+	"fmt"
+	"slices"
+
+	"skep/vm/helper"
+)
+
+// A Cause is one step on the way to what is known of a value.
+type Cause struct {
+	Insn int
+	Line *Line
+	Text string
+}
+
+// A Hot is an instruction and how often it was walked.
+type Hot struct {
+	Insn  int
+	Line  *Line
+	Count int
+}
+
+// required is what each rule asks for, in general.
+var required = map[string]string{
+	"bounds":             "every access must lie inside of the memory that the pointer was given for, whatever the unknown part of its offset is",
+	"null":               "a pointer that may be null must be compared with 0, and used only where it is not",
+	"uninitialized":      "a register must be written before it is read; calls leave r1 to r5 unwritten",
+	"stack":              "bytes of the stack must be written before they are read, and stored pointers read as they were stored",
+	"unbounded":          "a number that is added to a pointer must have bounds: compare it with both, or mask it",
+	"size":               "a size must have bounds: compare it with a constant, or mask it",
+	"reference":          "what is acquired must be released exactly once on every path",
+	"lock":               "a lock is taken and given back in one function, with no calls between",
+	"infinite loop":      "a loop must come to an end that the kernel can see: something that the condition depends on must change",
+	"complexity":         "the kernel follows every path, and at most a million instructions in all",
+	"return value":       "programs of this type may return some numbers only",
+	"context":            "each type of program may access some fields of its context, in their own sizes",
+	"argument":           "helpers are given what their prototypes name",
+	"not a pointer":      "only pointers that the kernel has given can be followed; other memory is read with bpf_probe_read_kernel and its like",
+	"pointer arithmetic": "numbers can be added to pointers, and nothing else",
+	"stack depth":        "functions that call each other have 512 bytes of stack together",
+	"helper":             "each type of program may call some helpers, of those that the kernel has",
+	"packet":             "only some helpers may be given memory of the packet",
+	"read only":          "this memory may be read and not written",
+}
+
+// explain adds to a rejection what was required, what is known and where that knowledge comes from.
+func (v *verifier) explain(e *Rejection) {
+	e.Required = required[e.Rule]
+	if e.Rule == "complexity" || e.Rule == "infinite loop" {
+		e.Hottest = v.hottest()
+	}
+	if e.at == nil || e.reg < 0 {
+		return
+	}
+	r := &e.at.frame().regs[e.reg]
+	e.Known = fmt.Sprintf("r%d is %s", e.reg, r.describe())
+	e.Path = v.causes(e.at, e.reg)
+}
+
+// hottest are the instructions walked most often, one for each line.
+func (v *verifier) hottest() []Hot {
+	var all []Hot
+	lines := map[string]int{}
+	for i, n := range v.counts {
+		if n == 0 {
+			continue
+		}
+		l := v.prog.line(i)
+		if at, ok := lines[l.String()]; ok && l != nil {
+			if all[at].Count < n {
+				all[at].Count, all[at].Insn = n, i
+			}
+			continue
+		}
+		lines[l.String()] = len(all)
+		all = append(all, Hot{i, l, n})
+	}
+	slices.SortStableFunc(all, func(a, b Hot) int { return b.Count - a.Count })
+	return all[:min(len(all), 5)]
+}
+
+// causes follows a register backwards: to where its value was made, and what has been learned about it on the way.
+func (v *verifier) causes(s *state, r int) (all []Cause) {
+	const most = 8
+	want := place{frame: s.top, reg: r, pointer: s.frame().regs[r].isPointer()}
+	depth := s.top
+	add := func(at int, format string, args ...any) {
+		all = append(all, Cause{at, v.prog.line(at), fmt.Sprintf(format, args...)})
+	}
+	backwards(s, func(at int, h *step) bool {
+		in := v.prog.insns[at]
+		switch {
+		case in.isExit() && depth < maxFrames-1:
+			depth++ // back into a function that has returned
+			if want.frame == depth-1 && want.reg == 0 && !want.slot {
+				want.frame = depth
+			}
+			return true
+		case in.isSubcall():
+			if depth > 0 && want.frame == depth {
+				want.frame--
+				add(at, "r%d was given to the function here", want.reg)
+			}
+			depth = max(0, depth-1)
+			return true
+		}
+		if want.frame != depth {
+			return true
+		}
+		return v.cause(in, at, h, &want, add) && len(all) < most
+	})
+	return all
+}
+
+// A place is a register, or a slot of the stack.
+type place struct {
+	frame, reg, spi int
+	slot            bool
+	pointer         bool
+}
+
+// cause tells what an instruction has to do with a place. false ends the way: the value was made here.
+func (v *verifier) cause(in insn, at int, h *step, want *place, add func(at int, format string, args ...any)) bool {
+	dst, src := int(in.Dst()), int(in.Src())
+	if want.slot {
+		if (in.class() == classSTX || in.class() == classST) && h != nil && h.access && int(h.spi) == want.spi && int(h.frame) == want.frame {
+			add(at, "it was stored in the stack here")
+			if in.class() == classST {
+				return false
+			}
+			*want = place{frame: want.frame, reg: src}
+		}
+		return true
+	}
+	switch in.class() {
+	case classALU, classALU64:
+		if dst != want.reg {
+			return true
+		}
+		switch {
+		case in.op() == opMOV && in.fromReg():
+			if in.class() == classALU && in.Off == 0 {
+				add(at, "r%d is the lower half of r%d", dst, src)
+			} else if in.Off != 0 {
+				add(at, "r%d is the lowest %d bits of r%d, with their sign", dst, in.Off, src)
+			}
+			want.reg = src
+		case in.op() == opMOV:
+			add(at, "r%d is set to %d", dst, in.Imm)
+			return false
+		case in.fromReg():
+			add(at, "r%d is computed with r%d (%s)", dst, src, operator(in))
+			if want.pointer {
+				*want = place{frame: want.frame, reg: src} // what was added is what is not known
+			}
+		default:
+			add(at, "r%d is computed with %d (%s)", dst, in.Imm, operator(in))
+		}
+	case classLDX:
+		if dst != want.reg {
+			return true
+		}
+		if h != nil && h.access {
+			add(at, "r%d is read back from the stack", dst)
+			*want = place{frame: int(h.frame), spi: int(h.spi), slot: true}
+			return true
+		}
+		add(at, "r%d is loaded from memory: of what memory holds nothing is known", dst)
+		return false
+	case classLD:
+		if dst == want.reg {
+			add(at, "r%d is made here", dst)
+			return false
+		}
+	case classJMP, classJMP32:
+		switch {
+		case in.isHelper() && want.reg <= 5:
+			if want.reg == 0 {
+				name := fmt.Sprintf("helper %d", in.Imm)
+				if row := helper.ByNumber(in.Imm); row != nil {
+					name = "bpf_" + row.Name
+				}
+				add(at, "r0 is what %s returned", name)
+			} else {
+				add(at, "the call makes r%d unusable", want.reg)
+			}
+			return false
+		case in.op() == jA, in.isCall(), in.isMayGoto():
+		case dst == want.reg && in.fromReg():
+			add(at, "r%d is compared with r%d", dst, src)
+		case dst == want.reg:
+			add(at, "r%d is compared with %d", dst, in.Imm)
+		case in.fromReg() && src == want.reg:
+			add(at, "r%d is compared with r%d", src, dst)
+		}
+	}
+	return true
+}
+
+func operator(in insn) string {
+	return [...]string{"+", "-", "*", "/", "|", "&", "<<", ">>", "negation", "%", "^", "=", "signed >>", "byte swap", "?", "?"}[in.op()>>4]
+}
+
+// backwards gives the instructions of the path to a state, the last one first, until f returns false.
+func backwards(s *state, f func(at int, h *step) bool) {
+	last, here := s.insn, true
+	for s != nil && last >= 0 {
+		history := len(s.history)
+		for i := last; i >= 0; i = previous(s, i, &history) {
+			if here {
+				here = false // the instruction that is refused
+				continue
+			}
+			if !f(i, stepAt(s, history, i)) {
+				return
+			}
+		}
+		if s = s.parent; s != nil {
+			last = s.last
+		}
+	}
+}

@@ -1,0 +1,207 @@
+package verifier
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"os"
+	"regexp"
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+	"unsafe"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
+	"github.com/cilium/ebpf/rlimit"
+	"golang.org/x/sys/unix"
+)
+
+// kernelUnderTest loads programs into the running kernel, without attaching them, to compare its verdicts with ours.
+type kernelUnderTest struct {
+	version Kernel
+	cpus    int
+	maps    map[*mapDef]*ebpf.Map
+	log     []byte
+	types   *btf.Spec // nil if the kernel has none
+}
+
+func (k *kernelUnderTest) options() Options {
+	o := Options{CPUs: k.cpus}
+	if k.types != nil {
+		o.Types = k.types
+	}
+	return o
+}
+
+// attachID is the number of the type that a tracing program is attached to.
+func (k *kernelUnderTest) attachID(spec *ebpf.ProgramSpec) uint32 {
+	var t btf.Type
+	var tp *btf.Typedef
+	var f *btf.Func
+	if spec.AttachType == ebpf.AttachTraceRawTp {
+		if k.types.TypeByName("btf_trace_"+spec.AttachTo, &tp) != nil {
+			return 0
+		}
+		t = tp
+	} else {
+		if k.types.TypeByName(spec.AttachTo, &f) != nil {
+			return 0
+		}
+		t = f
+	}
+	id, err := k.types.TypeID(t)
+	if err != nil {
+		return 0
+	}
+	return uint32(id)
+}
+
+func runningKernel(t testing.TB) *kernelUnderTest {
+	t.Helper()
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		t.Fatal(err)
+	}
+	k, err := ParseKernel(unix.ByteSliceToString(u.Release[:]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := rlimit.RemoveMemlock(); err != nil {
+		t.Fatal(err)
+	}
+	r := &kernelUnderTest{version: k, cpus: possibleCPUs(), maps: map[*mapDef]*ebpf.Map{}, log: make([]byte, 4<<20)}
+	if types, err := btf.LoadKernelSpec(); err == nil {
+		r.types = types
+	}
+	t.Cleanup(func() {
+		for _, m := range r.maps {
+			m.Close()
+		}
+	})
+	return r
+}
+
+func possibleCPUs() int {
+	text, err := os.ReadFile("/sys/devices/system/cpu/possible")
+	if err != nil {
+		return 0
+	}
+	s := strings.TrimSpace(string(text))
+	n, err := strconv.Atoi(s[strings.LastIndexAny(s, "-,")+1:])
+	if err != nil {
+		return 0
+	}
+	return n + 1
+}
+
+// A kernelAnswer is what the kernel says of a program.
+type kernelAnswer struct {
+	accepted bool
+	insns    int
+	states   int
+	peak     int
+	log      string
+	err      error
+}
+
+var processed = regexp.MustCompile(`processed (\d+) insns .* total_states (\d+) peak_states (\d+)`)
+
+// load asks the kernel. With verbose, the log has each instruction.
+func (k *kernelUnderTest) load(p *program, verbose bool) kernelAnswer {
+	var b bytes.Buffer
+	for i, in := range p.insns {
+		if m := p.maps[i]; m != nil {
+			fd, err := k.mapOf(m)
+			if err != nil {
+				return kernelAnswer{err: err, log: "map: " + err.Error()}
+			}
+			in.Imm = int32(fd)
+		}
+		b.WriteByte(in.Op)
+		b.WriteByte(in.Regs)
+		_ = binary.Write(&b, binary.LittleEndian, in.Off)
+		_ = binary.Write(&b, binary.LittleEndian, in.Imm)
+	}
+	insns, license := b.Bytes(), append([]byte(p.spec.License), 0)
+	attr := struct {
+		progType, insnCount  uint32
+		insns, license       uint64
+		logLevel, logSize    uint32
+		logBuf               uint64
+		kernVersion, flags   uint32
+		name                 [16]byte
+		ifindex, attachType  uint32
+		btfFD, funcInfoSize  uint32
+		funcInfo             uint64
+		funcCount, lineSize  uint32
+		lineInfo             uint64
+		lineCount, attachBTF uint32
+		attachProg, corN     uint32
+	}{progType: uint32(p.spec.Type), insnCount: uint32(len(p.insns)), attachType: uint32(p.spec.AttachType), flags: p.spec.Flags}
+	if p.spec.Type == ebpf.Tracing && k.types != nil {
+		attr.attachBTF = k.attachID(p.spec)
+	}
+	attr.insns, attr.license = address(insns), address(license)
+	closeBTF := k.addBTF(p, &attr.btfFD, &attr.funcInfo, &attr.funcInfoSize, &attr.funcCount)
+	defer closeBTF()
+	attr.logLevel, attr.logBuf, attr.logSize = 4, address(k.log), uint32(len(k.log))
+	if verbose {
+		attr.logLevel = 2 | 4
+	}
+	k.log[0] = 0
+	fd, _, errno := unix.Syscall(unix.SYS_BPF, unix.BPF_PROG_LOAD, uintptr(unsafe.Pointer(&attr)), unsafe.Sizeof(attr))
+	runtime.KeepAlive(insns)
+	runtime.KeepAlive(license)
+	a := kernelAnswer{accepted: errno == 0, log: unix.ByteSliceToString(k.log)}
+	if errno == 0 {
+		unix.Close(int(fd))
+	} else {
+		a.err = errno
+		if !verbose {
+			return k.load(p, true)
+		}
+	}
+	if m := processed.FindStringSubmatch(a.log); m != nil {
+		a.insns, _ = strconv.Atoi(m[1])
+		a.states, _ = strconv.Atoi(m[2])
+		a.peak, _ = strconv.Atoi(m[3])
+	}
+	return a
+}
+
+func address(b []byte) uint64 { return uint64(uintptr(unsafe.Pointer(&b[0]))) }
+
+func (k *kernelUnderTest) mapOf(m *mapDef) (int, error) {
+	if have := k.maps[m]; have != nil {
+		return have.FD(), nil
+	}
+	spec := m.spec.Copy()
+	spec.Name = ""
+	made, err := ebpf.NewMap(spec)
+	if err != nil {
+		return 0, fmt.Errorf("creating the map %s: %w", m.name, err)
+	}
+	if m.frozen != nil {
+		if err := made.Freeze(); err != nil {
+			return 0, err
+		}
+	}
+	k.maps[m] = made
+	return made.FD(), nil
+}
+
+// reason is the line of a log that tells why the program was rejected.
+func (a kernelAnswer) reason() string {
+	lines := strings.Split(strings.TrimSpace(a.log), "\n")
+	for i := len(lines) - 1; i >= 0; i-- {
+		if l := lines[i]; !strings.HasPrefix(l, "processed") && !strings.HasPrefix(l, "stack depth") && !strings.HasPrefix(l, "verification time") && l != "" {
+			return l
+		}
+	}
+	if a.err != nil {
+		return a.err.Error()
+	}
+	return ""
+}

@@ -1,0 +1,89 @@
+package verifier
+
+import (
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
+)
+
+// fields are the parts of a map's value that are not plain data.
+type fields struct {
+	locks, timers []int
+	other         string // the name of a kind that is not modelled
+	size          map[int]int
+}
+
+// fieldsOf finds the special structs in a value.
+func fieldsOf(t btf.Type) *fields {
+	if t == nil {
+		return nil
+	}
+	f := &fields{size: map[int]int{}}
+	f.find(t, 0, 0)
+	if len(f.size) == 0 && f.other == "" {
+		return nil
+	}
+	return f
+}
+
+func (f *fields) find(t btf.Type, at, depth int) {
+	if depth > 8 {
+		return
+	}
+	switch t := btf.UnderlyingType(t).(type) {
+	case *btf.Struct:
+		switch t.Name {
+		case "bpf_spin_lock":
+			f.locks = append(f.locks, at)
+			f.size[at] = 4
+			return
+		case "bpf_timer":
+			f.timers = append(f.timers, at)
+			f.size[at] = 16
+			return
+		case "bpf_wq", "bpf_list_head", "bpf_list_node", "bpf_rb_root", "bpf_rb_node", "bpf_refcount", "bpf_task_work", "bpf_res_spin_lock":
+			f.other = t.Name
+			f.size[at] = int(t.Size)
+			return
+		}
+		for _, m := range t.Members {
+			f.find(m.Type, at+int(m.Offset.Bytes()), depth+1)
+		}
+	case *btf.Pointer:
+		if tag, ok := t.Target.(*btf.TypeTag); ok {
+			switch tag.Value {
+			case "kptr", "kptr_untrusted", "percpu_kptr", "uptr":
+				f.other = tag.Value
+				f.size[at] = 8
+			}
+		}
+	}
+}
+
+// checkMapFits asks that programs of this type may use the map.
+func (v *verifier) checkMapFits(m *mapDef) {
+	spec := v.prog.spec
+	probe := false
+	switch spec.Type {
+	case ebpf.Kprobe, ebpf.TracePoint, ebpf.PerfEvent, ebpf.RawTracepoint, ebpf.RawTracepointWritable:
+		probe = true
+	}
+	if m.fields != nil && len(m.fields.locks) > 0 && (probe || spec.Type == ebpf.SocketFilter) {
+		v.reject("lock", "programs of type %s cannot use maps with locks in their values, as %s", spec.Type, m.name)
+	}
+	if m.fields != nil && len(m.fields.timers) > 0 && probe {
+		v.reject("timer", "programs of type %s cannot use maps with timers in their values, as %s", spec.Type, m.name)
+	}
+	if m.spec.Type == ebpf.StructOpsMap {
+		v.reject("map", "programs cannot use maps of type %s", m.spec.Type)
+	}
+	const noPrealloc = 1
+	if spec.Type == ebpf.PerfEvent && v.rules.kernel < linux(6, 1) && m.spec.Flags&noPrealloc != 0 {
+		switch m.spec.Type {
+		case ebpf.Hash, ebpf.PerCPUHash, ebpf.HashOfMaps:
+			v.reject("map", "programs of type %s need maps that are allocated beforehand, and %s is not", spec.Type, m.name)
+		}
+	}
+	if m.spec.Type == ebpf.Arena {
+		v.unmodelled("arena")
+	}
+}

@@ -1,0 +1,80 @@
+package verifier
+
+import "github.com/cilium/ebpf"
+
+// checkReturn asks that the program returns what its type may return.
+func (v *verifier) checkReturn() {
+	f := v.cur.frame()
+	r := v.read(0)
+	if f.async {
+		v.asyncReturn(r)
+		return
+	}
+	if f.sub != 0 {
+		if r.kind != scalar {
+			v.rejectReg(0, "return value", "a global function must return a number")
+		}
+		return
+	}
+	lo, hi, ok := returnRange(v.prog.spec)
+	if !ok {
+		return
+	}
+	if r.kind != scalar {
+		v.rejectReg(0, "return value", "the program must return a number from %d to %d, not %s", lo, hi, r.describe())
+	}
+	v.markPrecise(0)
+	v.returnWithin(r, lo, hi, "the program")
+}
+
+func (v *verifier) asyncReturn(r *reg) {
+	if r.kind != scalar {
+		v.rejectReg(0, "return value", "a timer's callback must return 0")
+	}
+	v.markPrecise(0)
+	v.returnWithin(r, 0, 0, "a timer's callback")
+}
+
+func (v *verifier) returnWithin(r *reg, lo, hi int64, who string) {
+	ok := r.smin >= lo && r.smax <= hi
+	if v.rules.kernel < linux(6, 8) {
+		ok = tnumRange(uint64(lo), uint64(hi)).has(r.bits)
+	}
+	if !ok {
+		v.rejectReg(0, "return value", "%s must return a number from %d to %d", who, lo, hi)
+	}
+}
+
+// returnRange is what programs of a type may return; false if that is anything.
+func returnRange(s *ebpf.ProgramSpec) (lo, hi int64, limited bool) {
+	switch s.Type {
+	case ebpf.CGroupSockAddr:
+		switch s.AttachType {
+		case ebpf.AttachCGroupUDP4Recvmsg, ebpf.AttachCGroupUDP6Recvmsg, ebpf.AttachCgroupInet4GetPeername, ebpf.AttachCgroupInet6GetPeername,
+			ebpf.AttachCgroupInet4GetSockname, ebpf.AttachCgroupInet6GetSockname:
+			return 1, 1, true
+		case ebpf.AttachCGroupInet4Bind, ebpf.AttachCGroupInet6Bind:
+			return 0, 3, true
+		}
+		return 0, 1, true
+	case ebpf.CGroupSKB:
+		if s.AttachType == ebpf.AttachCGroupInetEgress {
+			return 0, 3, true
+		}
+		return 0, 1, true
+	case ebpf.CGroupSock, ebpf.SockOps, ebpf.CGroupDevice, ebpf.CGroupSysctl, ebpf.CGroupSockopt, ebpf.SkLookup, ebpf.Netfilter:
+		return 0, 1, true
+	case ebpf.Tracing:
+		switch s.AttachType {
+		case ebpf.AttachTraceFEntry, ebpf.AttachTraceFExit:
+			return 0, 0, true
+		case ebpf.AttachTraceIter:
+			return 0, 1, true
+		}
+	case ebpf.Kprobe:
+		if s.AttachType == ebpf.AttachTraceKprobeSession {
+			return 0, 1, true
+		}
+	}
+	return 0, 0, false
+}

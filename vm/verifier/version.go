@@ -1,0 +1,116 @@
+package verifier
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// A Kernel is a version of Linux as the kernel writes it: major<<16 | minor<<8.
+type Kernel uint32
+
+// The kernels whose rules have been compared with the real ones.
+const (
+	Linux5_10 Kernel = 5<<16 | 10<<8
+	Linux6_1  Kernel = 6<<16 | 1<<8
+	Linux6_12 Kernel = 6<<16 | 12<<8
+	Linux6_18 Kernel = 6<<16 | 18<<8
+)
+
+// Kernels are those that are asked about unless others are named.
+var Kernels = []Kernel{Linux5_10, Linux6_1, Linux6_12, Linux6_18}
+
+func linux(major, minor uint32) Kernel { return Kernel(major<<16 | minor<<8) }
+
+func (k Kernel) String() string { return fmt.Sprintf("%d.%d", k>>16, k>>8&0xff) }
+
+// ParseKernel reads "6.12", and what comes after it is passed over: "6.12.1-amd64".
+func ParseKernel(s string) (Kernel, error) {
+	major, rest, ok := strings.Cut(s, ".")
+	end := 0
+	for end < len(rest) && rest[end] >= '0' && rest[end] <= '9' {
+		end++
+	}
+	a, err1 := strconv.ParseUint(major, 10, 8)
+	b, err2 := strconv.ParseUint(rest[:end], 10, 8)
+	if !ok || err1 != nil || err2 != nil {
+		return 0, fmt.Errorf("%q is no version of Linux; write 6.12", s)
+	}
+	return linux(uint32(a), uint32(b)), nil
+}
+
+// rules are where kernels differ. Each has the version that brought it.
+type rules struct {
+	kernel Kernel
+
+	mixedBounds   bool // 6.8: 32-bit and 64-bit ranges learn from each other
+	deduceRounds  int  // how often they do: 2 since 6.8, 3 since 6.17
+	signCrossing  bool // 6.17: a signed range across 0 and an unsigned one
+	regRegRanges  bool // 6.8: a comparison of two registers narrows both; before, of one with a constant
+	wrappedSums   bool // 6.17: sums of which all wrap keep their range
+	signedMul     bool // 6.14: products of negative numbers have a range
+	signedBitwise bool // 6.9: and, or, xor of negative numbers keep an unsigned range
+	negRange      bool // 6.17: -x has a range
+	shl32Negative bool // 6.13: x << 32 keeps the sign's range for negative numbers too
+	tnumOverlap   bool // 6.18: equality is decided by known bits
+	tnumMulUnion  bool // 6.18: tighter products of partly known bits
+	jsetForgets   bool // 6.17: the false branch of & forgets ranges before it learns bits
+
+	deltaLinks     bool // 6.11: rX = rY + K learns from comparisons of rY
+	spillIDs       bool // 6.8: a spilled number and its register learn from each other
+	narrowSpills   bool // 6.9: spills and fills of parts keep ranges
+	preciseIDs     bool // 6.5: numbers of one id become precise together
+	scalarIDCheck  bool // 6.5: ids of precise numbers are compared
+	spillPartial   bool // 5.16: numbers of 4 and less bytes are spilled as such
+	callPrecision  bool // 6.4: precision is followed through subprograms
+	stackPrecision bool // 6.8: and through stack accesses by any register
+	lazyPrecision  bool // 6.2: states are stored imprecise until something asks
+	uninitStack    bool // 6.3, brought to older ones: privileged programs may read stack never written
+	uninitBelow    bool // 6.8: also below all that was written
+	miscIsScalar   bool // 6.9: bytes of anything are like a number of which nothing is known
+	longHistory    bool // 6.12: a state is stored after 40 jumps remembered
+
+	callbackLoops bool // 6.8: callbacks are followed as loops, before, once
+	callbacks     bool // 5.13
+	loopHelper    bool // 5.17
+	staticRegs    bool // 6.15: which registers are read is computed beforehand
+	staticStack   bool // 6.18: which stack slots are read is gathered for the function, not for the path
+	mayGoto       bool // 6.9
+	isaV4         bool // 6.6: signed division, sign-extending moves and loads, bswap, long jumps
+	fetchAtomics  bool // 5.12
+	acquire       bool // 6.15: load-acquire and store-release
+	roMapReads    bool // 5.5: constants of frozen maps
+	stackRound16  bool // 6.9: a frame's size is rounded to 16 bytes, before to 32
+	privateStack  bool // 6.13: probes get a stack of their own
+	tailReachable bool // 6.18: a tail call returns as a call may
+	helperAccess  bool // 6.14: helpers that only read memory leave what is known of it
+	ctxImmediates bool // 6.4: constants can be stored in the context
+	freeIDs       bool // 6.18: a number that had no id may have one when it comes again
+	longJumps     bool // 6.1: jumps of 32 bits, brought to it later
+	wholeRecords  bool // 5.18: what is released must be as it was acquired
+	trustedArgs   bool // 6.2: pointers of the kernel are trusted, or not
+	swapBits      bool // 6.18: known bits are followed through byte swaps
+	constantKeys  bool // 6.14: a lookup in an array with a known index does not fail
+	cpuRange      bool // 6.10: the number of the CPU has a bound
+}
+
+func rulesOf(k Kernel) *rules {
+	since := func(major, minor uint32) bool { return k >= linux(major, minor) }
+	r := &rules{
+		kernel: k, mixedBounds: since(6, 8), deduceRounds: 1, signCrossing: since(6, 17), regRegRanges: since(6, 8), wrappedSums: since(6, 17),
+		signedMul: since(6, 14), signedBitwise: since(6, 9), negRange: since(6, 17), shl32Negative: since(6, 13), tnumOverlap: since(6, 18),
+		tnumMulUnion: since(6, 18), jsetForgets: since(6, 17), deltaLinks: since(6, 11), spillIDs: since(6, 8), narrowSpills: since(6, 9),
+		preciseIDs: since(6, 5), scalarIDCheck: since(6, 5), callPrecision: since(6, 4),
+		stackPrecision: since(6, 8), lazyPrecision: since(6, 2), uninitStack: since(5, 10), uninitBelow: since(6, 8), miscIsScalar: since(6, 9), longHistory: since(6, 12),
+		callbackLoops: since(6, 8), callbacks: since(5, 13), loopHelper: since(5, 17), staticRegs: since(6, 15), staticStack: since(6, 18),
+		mayGoto: since(6, 9), isaV4: since(6, 6), fetchAtomics: since(5, 12), acquire: since(6, 15), roMapReads: since(5, 5),
+		stackRound16: since(6, 9), privateStack: since(6, 13), tailReachable: since(6, 18), helperAccess: since(6, 14), cpuRange: since(6, 10), constantKeys: since(6, 14), swapBits: since(6, 18), trustedArgs: since(6, 2), longJumps: since(6, 1), wholeRecords: since(5, 18), freeIDs: since(6, 18), ctxImmediates: since(6, 4),
+	}
+	if r.mixedBounds {
+		r.deduceRounds = 2
+	}
+	if r.signCrossing {
+		r.deduceRounds = 3
+	}
+	return r
+}
