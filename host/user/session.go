@@ -60,7 +60,7 @@ func (s *session) load(spec *ebpf.CollectionSpec) (err error) {
 	if s.machine, err = vm.New(vm.Options{CPUs: cpus, KernelVersion: kernelVersion, Host: s.machineHost()}); err != nil {
 		return err
 	}
-	if s.collection, err = s.machine.Load(s.withRings(spec), nil); err != nil {
+	if s.collection, err = s.machine.Load(s.withRings(spec), &vm.LoadOptions{Verify: true}); err != nil {
 		return err
 	}
 	for name, m := range s.collection.Maps {

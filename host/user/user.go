@@ -2,7 +2,7 @@
 // processes do.
 //
 // It sees a command that it starts, or a process that it attaches to, with all that these start. System calls stop the process only if a
-// program wants them: a seccomp filter chooses. See docs/decisions/0015-user-host.md.
+// program wants them: a seccomp filter chooses. See docs/decisions/0016-user-host.md.
 package user
 
 import (
