@@ -31,16 +31,13 @@ func (c *Catalog) Expand(pattern string, opt probe.ExpandOptions) ([]probe.Point
 		return c.Catalog.Expand(pattern, opt)
 	}
 	switch kind {
-	case probe.Begin, probe.End, probe.SelfSignal, probe.Interval, probe.Profile:
+	case probe.Begin, probe.End, probe.SelfSignal, probe.Interval, probe.Profile, probe.Uprobe, probe.Uretprobe:
 		return c.Catalog.Expand(pattern, opt)
 	case probe.Tracepoint:
 		return c.expandTracepoint(pattern, opt)
 	}
 	e := &probe.Error{Pattern: pattern, To: len(pattern), Message: fmt.Sprintf("%s probes need the kernel: the user-space host has none", kind)}
 	e.Hint = "run as root, or with CAP_BPF and CAP_PERFMON, and with --host=kernel"
-	if kind == probe.Uprobe || kind == probe.Uretprobe {
-		e.Message = fmt.Sprintf("the user-space host has no %s probes yet", kind)
-	}
 	return nil, e
 }
 

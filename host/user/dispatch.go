@@ -30,7 +30,7 @@ func (t *tracer) syscallStop(k *task) {
 // entered is the start of a system call.
 func (t *tracer) entered(k *task) {
 	var regs unix.PtraceRegs
-	if getRegs(k.tid, &regs) != nil || compat(&regs) || t.session.disabled.Load() {
+	if getRegs(k.tid, &regs) != nil || compat(&regs) || t.session.disabled.Load() && (k.space == nil || t.closing) {
 		k.inCall = false
 		t.resume(k, 0)
 		return
@@ -50,13 +50,18 @@ func (t *tracer) entered(k *task) {
 			}
 		})
 	}
-	k.inCall = h.wantsExit(k.nr)
+	k.maps = k.space != nil && k.nr == unix.SYS_MMAP && callArgs(&regs)[2]&unix.PROT_EXEC != 0
+	k.inCall = k.maps || h.wantsExit(k.nr)
 	t.resume(k, 0)
 }
 
 // left is the end of a system call.
 func (t *tracer) left(k *task, regs *unix.PtraceRegs) {
 	k.inCall = false
+	if k.maps && k.space != nil && !t.closing {
+		t.placeBreaks(k)
+	}
+	k.maps = false
 	h := &t.session.hooks
 	exit := h.exit[callNumber(regs)]
 	if compat(regs) || len(exit) == 0 && len(h.anyExit) == 0 {

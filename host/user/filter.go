@@ -11,11 +11,12 @@ import (
 const (
 	seccompNr   = 0
 	seccompArch = 4
+	seccompProt = 16 + 2*8 // the lower half of mmap's third argument
 )
 
 // filterProgram is a seccomp filter that stops the process for the system calls. Those of 32-bit programs pass: their numbers are others,
-// and no tracepoint is theirs.
-func filterProgram(arch uint32, numbers []int) []unix.SockFilter {
+// and no tracepoint is theirs. With code it stops for what maps code, too.
+func filterProgram(arch uint32, numbers []int, code bool) []unix.SockFilter {
 	load := func(offset uint32) unix.SockFilter {
 		return unix.SockFilter{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: offset}
 	}
@@ -29,6 +30,10 @@ func filterProgram(arch uint32, numbers []int) []unix.SockFilter {
 	slices.Sort(numbers)
 	for _, nr := range slices.Compact(numbers) {
 		f = append(f, equal(uint32(nr), 0, 1), trace)
+	}
+	if code {
+		f = append(f, equal(unix.SYS_MMAP, 0, 3), load(seccompProt),
+			unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JSET | unix.BPF_K, Jf: 1, K: unix.PROT_EXEC}, trace)
 	}
 	return append(f, allow)
 }

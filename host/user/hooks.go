@@ -13,6 +13,7 @@ type hooks struct {
 	anyEnter, anyExit []hook            // records of raw_syscalls
 	events            map[string][]hook // records of other tracepoints, by category:event
 	samples           bool              // there are clocks that sample
+	targets           []target          // places in files
 }
 
 // add puts a program on a point that it was compiled for.
@@ -55,7 +56,9 @@ func (h *hooks) addSyscall(event string, program hook) error {
 }
 
 // any reports whether something of the traced processes is waited for.
-func (h *hooks) any() bool { return h.syscalls() || len(h.events) > 0 || h.samples }
+func (h *hooks) any() bool {
+	return h.syscalls() || len(h.events) > 0 || h.samples || len(h.targets) > 0
+}
 
 // syscalls reports whether system calls are waited for.
 func (h *hooks) syscalls() bool { return len(h.enter) > 0 || len(h.exit) > 0 || h.everyCall() }

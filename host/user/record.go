@@ -106,18 +106,25 @@ func fillExit(record []byte, k *task, regs *unix.PtraceRegs) {
 }
 
 // executed is the name of the file that a process has just begun to run, as execve was given it: the kernel leaves it on the stack.
-func executed(pid int) string {
-	const execName = 31 // AT_EXECFN
+func executed(pid int) string { return readText(pid, auxiliary(pid, auxExecName)) }
+
+// What the kernel tells a program on its stack, of which /proc has a copy.
+const (
+	auxEntry    = 9  // AT_ENTRY
+	auxExecName = 31 // AT_EXECFN
+)
+
+func auxiliary(pid int, kind uint64) uint64 {
 	auxv, err := os.ReadFile(fmt.Sprintf("/proc/%d/auxv", pid))
 	if err != nil {
-		return ""
+		return 0
 	}
 	for ; len(auxv) >= 16; auxv = auxv[16:] {
-		if binary.NativeEndian.Uint64(auxv) == execName {
-			return readText(pid, binary.NativeEndian.Uint64(auxv[8:]))
+		if binary.NativeEndian.Uint64(auxv) == kind {
+			return binary.NativeEndian.Uint64(auxv[8:])
 		}
 	}
-	return ""
+	return 0
 }
 
 // readText reads a text from a process's memory, up to the length of a path.
@@ -171,14 +178,10 @@ func tellMappings(sink host.ProcessSink, k *task) {
 	defer f.Close()
 	lines := bufio.NewScanner(f)
 	for lines.Scan() {
-		var start, end, offset, inode uint64
-		var major, minor uint32
-		var mode, path string
-		n, _ := fmt.Sscanf(lines.Text(), "%x-%x %s %x %x:%x %d %s", &start, &end, &mode, &offset, &major, &minor, &inode, &path)
-		if n < 7 || !strings.Contains(mode, "x") || inode == 0 {
+		m, ok := parseMapping(lines.Text())
+		if !ok || !m.executable {
 			continue
 		}
-		_, path, _ = strings.Cut(lines.Text(), "/")
-		sink.Mmap(k.pid, start, end-start, offset, "/"+path, unix.Mkdev(major, minor), inode, nil)
+		sink.Mmap(k.pid, m.start, m.end-m.start, m.offset, m.path, m.dev, m.inode, nil)
 	}
 }

@@ -1,6 +1,7 @@
 package user
 
 import (
+	"encoding/binary"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -55,3 +56,21 @@ func again(start unix.PtraceRegs) *unix.PtraceRegs {
 const syscallSize = 2
 
 func stackPointer(regs *unix.PtraceRegs) uint64 { return regs.Rsp }
+
+// sharesMemory reports whether the system call that the task is in makes another task with the same memory.
+func sharesMemory(tid int, regs *unix.PtraceRegs) bool {
+	flags := regs.Rdi
+	switch callNumber(regs) {
+	case unix.SYS_VFORK:
+		return true
+	case unix.SYS_FORK:
+		return false
+	case unix.SYS_CLONE3:
+		var b [8]byte
+		if readMemory(tid, regs.Rdi, b[:]) != nil {
+			return false
+		}
+		flags = binary.NativeEndian.Uint64(b[:])
+	}
+	return flags&unix.CLONE_VM != 0
+}

@@ -38,6 +38,7 @@ type runner struct {
 	regs   *vm.Record // the kernel's struct pt_regs, to which the first word leads
 	perf   *vm.Record // of intervals
 	record *vm.Record // of tracepoints
+	probe  *vm.Record // of functions
 	at     uint64     // address of regs
 
 	needsCPU bool
@@ -54,6 +55,7 @@ const (
 	saidFault = iota
 	saidKernelStack
 	saidKernelMemory
+	saidBreak
 	saidCount
 )
 
@@ -65,11 +67,12 @@ func newRunner(s *session) (*runner, error) {
 		session: s, threads: make([]*vm.Thread, possibleCPUs()), own: task{tid: os.Getpid(), pid: os.Getpid()},
 		wants: wantsOf(s.collection.Programs),
 	}
-	var errs [4]error
+	var errs [5]error
 	r.words, errs[0] = s.machine.NewContext(ebpf.RawTracepoint, nil)
 	r.regs, errs[1] = s.machine.NewRecord(make([]byte, ptRegsSize))
 	r.perf, errs[2] = s.machine.NewContext(ebpf.PerfEvent, nil)
 	r.record, errs[3] = s.machine.NewRecord(make([]byte, recordSize))
+	r.probe, errs[4] = s.machine.NewContext(ebpf.Kprobe, nil)
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, err
 	}
@@ -165,6 +168,14 @@ func (r *runner) syscall(t *task, regs *unix.PtraceRegs, word uint64, hooks []ho
 	words := unsafe.Slice((*uint64)(unsafe.Pointer(unsafe.SliceData(r.words.Bytes()))), 2)
 	words[0], words[1] = r.at, word
 	r.do(hooks, r.words)
+}
+
+// function runs programs with the registers of a task that has reached a place in its code.
+func (r *runner) function(t *task, regs *unix.PtraceRegs, hooks []hook) {
+	r.event = event{task: t, regs: regs}
+	clear(r.probe.Bytes())
+	copyRegs(r.probe.Bytes(), regs)
+	r.do(hooks, r.probe)
 }
 
 // sample runs programs with the registers of a task that was running.

@@ -177,6 +177,8 @@ func (s *session) attachPoint(a probe.Attach, i int, clocks *[]clock) error {
 		*clocks = append(*clocks, clock{hook: h, period: period(point), samples: true})
 		s.hooks.samples = true
 		return nil
+	case probe.UprobePerf:
+		return s.hooks.addTarget(point, h)
 	case probe.RawTP, probe.TracepointPerf:
 		return s.hooks.add(a, point, h)
 	}

@@ -15,17 +15,18 @@ import (
 func (t *tracer) startCommand() error {
 	pid := t.command
 	fail := func(err error) error { return fmt.Errorf("tracing the command: %w", err) }
-	t.filter = t.session.hooks.syscalls() && !t.every
+	hooks := &t.session.hooks
+	t.filter = (hooks.syscalls() || len(hooks.targets) > 0) && !t.every
 	options := uintptr(traceOptions)
-	if t.filter {
-		options |= unix.PTRACE_O_EXITKILL // with the filter and no tracer, its system calls would fail
+	if t.filter || len(hooks.targets) > 0 {
+		options |= unix.PTRACE_O_EXITKILL // without a tracer, its system calls would fail, or a breakpoint end it
 	}
 	if err := seize(pid, options); err != nil {
 		return fail(explainAttach(pid, err))
 	}
 	k := &task{tid: pid, pid: pid, phase: traced, stub: true}
 	t.tasks[pid] = k
-	if !t.session.hooks.syscalls() {
+	if !hooks.syscalls() && !t.filter {
 		return nil
 	}
 	if err := interrupt(pid); err != nil {
@@ -69,7 +70,7 @@ func (t *tracer) installFilter(k *task, s stop) error {
 		return err
 	}
 	// The stub needs no more of its stack than the few bytes below the pointer.
-	filter := filterProgram(auditArch, t.session.hooks.numbers())
+	filter := filterProgram(auditArch, t.session.hooks.numbers(), len(t.session.hooks.targets) > 0)
 	at := (stackPointer(start) - filterDepth) &^ 15
 	if err := writeMemory(k.tid, at, encodeFilter(filter, at)); err != nil {
 		return fmt.Errorf("writing it: %w", err)
@@ -168,6 +169,10 @@ func (t *tracer) attach(pid int) error {
 	if pid == os.Getpid() {
 		return errors.New("skep cannot trace itself")
 	}
+	options := uintptr(traceOptions)
+	if len(t.session.hooks.targets) > 0 {
+		options |= unix.PTRACE_O_EXITKILL // a breakpoint that nobody handles would end it, too
+	}
 	for again := true; again; {
 		again = false
 		threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
@@ -179,7 +184,7 @@ func (t *tracer) attach(pid int) error {
 			if err != nil || t.tasks[tid] != nil {
 				continue
 			}
-			if err := seize(tid, traceOptions); err != nil {
+			if err := seize(tid, options); err != nil {
 				if errors.Is(err, unix.ESRCH) && tid != pid {
 					continue // it has ended
 				}
@@ -191,7 +196,13 @@ func (t *tracer) attach(pid int) error {
 				return fmt.Errorf("tracing process %d: %w", pid, explainAttach(pid, err))
 			}
 			again = true
-			t.tasks[tid] = &task{tid: tid, pid: pid, phase: traced}
+			k := &task{tid: tid, pid: pid, phase: traced}
+			if leader := t.tasks[pid]; leader == nil {
+				t.enterSpace(k)
+			} else {
+				t.inheritSpace(leader, k, true)
+			}
+			t.tasks[tid] = k
 			if t.every {
 				_ = interrupt(tid)
 			}

@@ -26,6 +26,10 @@ type task struct {
 	pending  stop   // of a task whose parent has not told of it yet
 	inherit  inherited
 
+	space *space // nil if it has no breakpoints
+	again uint64 // the breakpoint that it will be at again, without an event
+	maps  bool   // the system call that it is in maps code
+
 	name     string // as it was last read
 	nameFile int    // descriptor of its comm; 0 if it is not open
 }
@@ -85,6 +89,7 @@ func (t *task) comm() string {
 }
 
 func (t *task) close() {
+	t.leaveSpace()
 	if t.nameFile != 0 {
 		unix.Close(t.nameFile)
 		t.nameFile = 0

@@ -39,7 +39,7 @@ func (s *session) trace() error {
 	}
 	t := &tracer{
 		session: s, command: s.opt.Child, tasks: map[int]*task{}, asked: make(chan func()), ended: make(chan struct{}),
-		every: s.hooks.everyCall() || s.hooks.syscalls() && s.opt.Child == 0,
+		every: s.hooks.everyCall() || (s.hooks.syscalls() || len(s.hooks.targets) > 0) && s.opt.Child == 0,
 	}
 	ready := make(chan error)
 	go func() {
@@ -182,6 +182,7 @@ func (t *tracer) stopped(k *task, s stop) {
 	case event != 0:
 		t.sampled(k)
 		t.resume(k, 0)
+	case signal == syscall.SIGTRAP && t.breakHit(k):
 	default:
 		t.signalled(k, signal)
 		t.resume(k, signal)
@@ -235,8 +236,8 @@ func (t *tracer) forked(k *task, event int) {
 	}
 	c.pid = pid
 	var regs unix.PtraceRegs
-	known := getRegs(k.tid, &regs) == nil
-	if known {
+	if getRegs(k.tid, &regs) == nil {
+		t.inheritSpace(k, c, sharesMemory(k.tid, &regs))
 		nr := callNumber(&regs)
 		c.inherit = inherited{nr: nr, valid: t.session.hooks.wantsExit(nr)}
 		t.processForked(k, c, &regs)
@@ -265,6 +266,7 @@ func (t *tracer) executed(k *task) {
 	if sink := t.session.opt.TrackProcesses; sink != nil {
 		sink.Exec(k.pid, k.comm())
 	}
+	t.enterSpace(k)
 	t.processExecuted(k, former)
 	t.resume(k, 0)
 }
@@ -283,7 +285,8 @@ func (t *tracer) exiting(k *task) {
 	t.processExits(k, last)
 	for _, c := range t.tasks {
 		// Of tasks that it has made it would have told before, unless it was killed just then.
-		if c.phase == unborn && parentOf(c.tid) == k.pid {
+		if last && c.phase == unborn && parentOf(c.tid) == k.pid {
+			t.inheritSpace(k, c, false)
 			t.adopt(c, c.pending)
 		}
 	}
@@ -348,9 +351,11 @@ const closePatience = 300 * time.Millisecond
 // release detaches from all tasks that can be without a tracer.
 func (t *tracer) release() {
 	if t.filter {
+		t.removeBreaks()
 		return
 	}
 	t.every = false
+	t.removeBreaks()
 	for tid := range t.tasks {
 		_ = interrupt(tid)
 	}
@@ -367,6 +372,9 @@ func (t *tracer) release() {
 			continue
 		}
 		signal := s.status.StopSignal()
+		if k := t.tasks[s.tid]; k != nil && signal == syscall.SIGTRAP && s.event() == 0 && t.rewind(k) {
+			signal = 0
+		}
 		if s.event() != 0 || signal == syscall.SIGTRAP|0x80 {
 			signal = 0
 		}
