@@ -62,6 +62,7 @@ func oneLiners() []oneLiner {
 			work: []string{"spin", "500"}},
 		{name: "sampled stacks", script: `profile:hz:99 /tid == cpid/ { @[ustack(1)] = count(); } END { printf("%d\n", len(@) > 0); clear(@); }`,
 			work: []string{"spin", "500"}},
+		{name: "functions", script: `uprobe:$WORK:main.bee { printf("%s %d %d\n", func, reg("ax"), reg("bx")); @[ustack(2)] = count(); }`, work: []string{"call", "4"}},
 		{name: "control", script: `BEGIN { @x = 1; } tracepoint:syscalls:sys_enter_getppid /tid == cpid/ { @x++; if (@x == 4) { printf("%d\n", @x); delete(@x); } } END { printf("%d\n", @x); }`,
 			work: []string{"getppid", "7"}},
 	}
@@ -71,18 +72,17 @@ func oneLiners() []oneLiner {
 func TestHosts(t *testing.T) {
 	ktest.Need(t, ktest.Root, ktest.RingBuf, ktest.RawTracepoint)
 	ktest.Edges(t)
-	dir, self, work := unprivilegedFolder(t)
+	dir, self, _ := unprivilegedFolder(t)
 	for _, c := range oneLiners() {
 		t.Run(c.name, func(t *testing.T) {
-			command := strings.Join(append([]string{work}, c.work...), " ")
-			want := runOn(t, dir, self, 0, "kernel", command, c)
-			if diff := cmp.Diff(want, runOn(t, dir, self, 0, "user", command, c)); diff != "" {
+			want := runOn(t, dir, self, 0, "kernel", c)
+			if diff := cmp.Diff(want, runOn(t, dir, self, 0, "user", c)); diff != "" {
 				t.Errorf("the kernel (-) and the user-space host (+) differ:\n%s", diff)
 			}
 			if c.root {
 				return
 			}
-			if diff := cmp.Diff(want, runOn(t, dir, self, 65534, "user", command, c)); diff != "" {
+			if diff := cmp.Diff(want, runOn(t, dir, self, 65534, "user", c)); diff != "" {
 				t.Errorf("the kernel (-) and the user-space host without privileges (+) differ:\n%s", diff)
 			}
 		})
@@ -104,9 +104,15 @@ func unprivilegedFolder(t *testing.T) (dir, self, work string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	self, work = filepath.Join(dir, "skep"), filepath.Join(dir, "work")
+	self, work = filepath.Join(dir, "skep"), filepath.Join(dir, "user", "work")
 	copyFile(t, path, self)
-	copyFile(t, ktest.WorkPath(t), work)
+	// The kernel takes some time to remove its breakpoints, so that the other host has a file of its own.
+	for _, host := range []string{"kernel", "user"} {
+		if err := os.Mkdir(filepath.Join(dir, host), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		copyFile(t, ktest.WorkPath(t), filepath.Join(dir, host, "work"))
+	}
 	return dir, self, work
 }
 
@@ -130,11 +136,13 @@ func copyFile(t *testing.T, from, to string) {
 }
 
 // runOn gives the output of a script on a host, run by a user.
-func runOn(t *testing.T, dir, self string, uid uint32, host, command string, c oneLiner) string {
+func runOn(t *testing.T, dir, self string, uid uint32, host string, c oneLiner) string {
 	t.Helper()
+	work := filepath.Join(dir, host, "work")
+	command := strings.Join(append([]string{work}, c.work...), " ")
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, self, "-q", "--host="+host, "-c", command, "-e", c.script)
+	cmd := exec.CommandContext(ctx, self, "-q", "--host="+host, "-c", command, "-e", strings.ReplaceAll(c.script, "$WORK", work))
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "SKEP_TEST_MAIN=1", "NO_COLOR=1", "HOME="+dir)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid, NoSetGroups: uid == 0}}

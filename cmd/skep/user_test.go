@@ -154,7 +154,6 @@ func TestUserRefuses(t *testing.T) {
 	for _, c := range []struct{ script, want string }{
 		{`kprobe:vfs_read { @++; }`, `kprobe probes need the kernel: the user-space host has none`},
 		{`software:page-faults:1 { @++; }`, `software probes need the kernel`},
-		{`uprobe:/bin/sh:main { @++; }`, `the user-space host has no uprobe probes yet`},
 		{`rawtracepoint:sched_switch { @++; }`, `rawtracepoint probes need the kernel`},
 		{`tracepoint:block:block_rq_issue { @++; }`, `the others need the kernel`},
 		{`tracepoint:signal:signal_deliver { print(args.sa_flags); }`, `sa_flags`},
@@ -219,4 +218,58 @@ func TestUnprivileged(t *testing.T) {
 			t.Errorf("%q: exit code %d, %s", c.args, exit, errs)
 		}
 	}
+}
+
+const functions = `#include <pthread.h>
+#include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+__attribute__((noinline)) long add(long a, long b) { return a + b; }
+__attribute__((noinline)) long fib(long n) { return n < 2 ? n : fib(n - 1) + fib(n - 2); }
+static void *many(void *unused) { long s = 0; for (int i = 0; i < 200; i++) s += add(i, 1); return (void *)s; }
+int main(void) {
+	pthread_t t[20];
+	long s = fib(12);
+	for (int i = 0; i < 20; i++) pthread_create(&t[i], 0, many, 0);
+	for (int i = 0; i < 20; i++) { void *r; pthread_join(t[i], &r); s += (long)r; }
+	for (int i = 0; i < 20; i++) {
+		int status = 0;
+		pid_t p = fork();
+		if (!p) _exit(add(i, 1));
+		waitpid(p, &status, 0);
+		s += WEXITSTATUS(status);
+	}
+	fprintf(stderr, "%ld\n", s);
+	return 0;
+}`
+
+// TestUserFunctions probes functions that many threads and processes call at the same time, and that call themselves.
+func TestUserFunctions(t *testing.T) {
+	ktest.Edges(t)
+	ktest.NeedTool(t, "gcc")
+	program := buildC(t, functions, "-lpthread")
+	out, errs, exit := runUser(t, program, strings.ReplaceAll(`uprobe:$:add { @e = count(); @a = sum(arg0); } uretprobe:$:add { @r = count(); @s = sum(retval); }
+		uprobe:$:fib { @f = count(); } uretprobe:$:fib { @g = count(); @h = sum(retval); }`, "$", program))
+	const want = "@a: 398190\n@e: 4020\n@f: 465\n@g: 465\n@h: 1308\n@r: 4020\n@s: 402210"
+	if exit != 0 || errs != "402354\n" || out != want {
+		t.Errorf("exit code %d, %s, %s; want %s", exit, errs, out, want)
+	}
+}
+
+// TestUserFunctionsDetached takes the breakpoints out of a process that goes on.
+func TestUserFunctionsDetached(t *testing.T) {
+	ktest.Edges(t)
+	w := ktest.StartWork(t, "call", "1000")
+	for range 2 {
+		s := startSkep(t, "--host=user", "-p", fmt.Sprint(w.PID), "-e", "uprobe:"+w.Binary+":main.bee { @++; } interval:ms:1 { @i++; if (@i > 5) { clear(@i); exit(); } }")
+		if out, exit := s.rest(); exit != 0 {
+			t.Errorf("exit code %d, %q, %s", exit, out, s.stderr.String())
+		}
+	}
+	s := startSkep(t, "--host=user", "-p", fmt.Sprint(w.PID), "-e", "uprobe:"+w.Binary+":main.bee { @++; }")
+	w.Run()
+	if out, exit := s.end(os.Interrupt); exit != 0 || strings.Join(out, "\n") != "@: 1000" {
+		t.Errorf("exit code %d, %q, %s", exit, out, s.stderr.String())
+	}
+	w.End()
 }

@@ -3,6 +3,7 @@ package user
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 
 	"golang.org/x/sys/unix"
 
@@ -38,10 +39,12 @@ func decode(code []byte) (i instruction, err error) {
 	copy(i.moved[:], code[:n])
 	op, at, rex := i.opcode()
 	switch {
-	case op == 0x0f05, op == 0x0f34, op == 0xcc, op == 0xcd, op == 0xce, op == 0xf1, op == 0x9c, op == 0x9d, op == 0xcf, op == 0x0f0b:
-		return i, errors.New("its instruction cannot be done in another place")
+	case op == 0xcc:
+		return i, errors.New("there is a breakpoint of another tracer")
+	case op == 0x0f05, op == 0x0f34, op == 0xcd, op == 0xce, op == 0xf1, op == 0x9c, op == 0x9d, op == 0xcf, op == 0x0f0b:
+		return i, fmt.Errorf("its instruction (% x) cannot be done in another place", code[:n])
 	case op == 0xc7 && code[at] == 0xf8, op == 0xe3, op&^3 == 0xe0: // xbegin, jrcxz, loops
-		return i, errors.New("its instruction cannot be done in another place")
+		return i, fmt.Errorf("its instruction (% x) cannot be done in another place", code[:n])
 	}
 	if behind := vexSize(op); behind > 0 && i.code[at+behind]&0xc7 == 5 {
 		return i, errors.New("its instruction refers to its own address in a way that is not known")
@@ -52,7 +55,7 @@ func decode(code []byte) (i instruction, err error) {
 	modrm := code[at]
 	i.calls = op == 0xff && modrm>>3&7 == 2
 	if op == 0xff && (modrm>>3&7 == 3 || modrm>>3&7 == 5) {
-		return i, errors.New("its instruction cannot be done in another place")
+		return i, fmt.Errorf("its instruction (% x) cannot be done in another place", code[:n])
 	}
 	if modrm&0xc7 != 5 {
 		return i, nil
