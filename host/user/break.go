@@ -143,22 +143,3 @@ func (s *space) write(addr, value uint64) error {
 	_, err := s.memory.WriteAt(b[:], int64(addr))
 	return err
 }
-
-// rewind has a task that was at a breakpoint, which is removed, begin again with the instruction that was under it.
-func (t *tracer) rewind(k *task) bool {
-	var regs unix.PtraceRegs
-	if k.space == nil || getRegs(k.tid, &regs) != nil || k.space.breaks[breakAddress(&regs)] == nil {
-		return false
-	}
-	setAddress(&regs, breakAddress(&regs))
-	return setRegs(k.tid, &regs) == nil
-}
-
-// removeBreaks removes the breakpoints of all processes. Tasks that have just reached one are still to be told of.
-func (t *tracer) removeBreaks() {
-	for _, k := range t.tasks {
-		if k.space != nil {
-			k.space.removeBreaks()
-		}
-	}
-}

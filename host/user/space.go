@@ -92,6 +92,9 @@ func (t *tracer) inheritSpace(parent, child *task, shared bool) {
 		own.breaks[addr] = &other
 	}
 	child.space = own
+	if t.closing { // its parent's are removed, but it may have been made before
+		own.removeBreaks()
+	}
 }
 
 func (k *task) leaveSpace() {
