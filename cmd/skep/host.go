@@ -50,8 +50,8 @@ func (t *tracing) choose() error {
 	switch {
 	case t.child != nil:
 		t.notice("tracing %s and its children in user space; system-wide probes need %s", t.child[0], missingRight(refused))
-	case t.pid != 0:
-		t.notice("tracing process %d and its children in user space; system-wide probes need %s", t.pid, missingRight(refused))
+	case t.followed() != 0:
+		t.notice("tracing process %d and its children in user space; system-wide probes need %s", t.followed(), missingRight(refused))
 	default:
 		var right *host.Privilege
 		if errors.As(refused, &right) && !strings.Contains(right.Way, "-c") {
@@ -63,6 +63,14 @@ func (t *tracing) choose() error {
 	}
 	t.place = userPlace()
 	return nil
+}
+
+// followed is the process that exists already and is to be traced in user space, 0 for none.
+func (t *tracing) followed() int {
+	if t.pid != 0 || t.child != nil {
+		return t.pid
+	}
+	return t.about
 }
 
 // warnOnce shows what a host has to say about what it cannot do.

@@ -74,6 +74,7 @@ type options struct {
 	version     bool
 	info        bool
 	pid         int
+	about       int      // of a tool: the process that its script looks for by itself, where -p is none of skep's
 	child       []string // a command with its arguments
 	output      string
 	format      string

@@ -171,6 +171,9 @@ func (t *tracing) trace(unit *lower.Unit) (exit int, err error) {
 	load := host.Options{
 		PID: t.pid, RingMap: lower.MapEvents, RingPages: unit.Script.Config.RingPages, ControlMap: lower.MapControl, StateMap: lower.MapState,
 	}
+	if t.place.traces {
+		load.PID = t.followed()
+	}
 	if t.wants("verifier") {
 		load.VerifierLog = func(program, log string) {
 			fmt.Fprintf(t.stderr, "The verifier's log of %s:\n%s\n\n", program, log)

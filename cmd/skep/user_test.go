@@ -206,6 +206,10 @@ func TestUnprivileged(t *testing.T) {
 	if want := "tracing " + work + " and its children in user space; system-wide probes need CAP_BPF\n"; out != "@[65534]: 3" || errs != want || exit != 0 {
 		t.Errorf("-c: %q, exit code %d, %s", out, exit, errs)
 	}
+	// Ready-made tools, too.
+	if out, errs, exit := run("opensnoop", "--exec", work, "open", "1", "/etc/passwd"); exit != 0 || !regexp.MustCompile(`(?m)^\d+ +work +\d+ +0 /etc/passwd$`).MatchString(out) {
+		t.Errorf("opensnoop: %q, exit code %d, %s", out, exit, errs)
+	}
 	for _, c := range []struct {
 		args []string
 		want string

@@ -106,8 +106,13 @@ type kernelSigaction struct {
 	mask                     uint64
 }
 
-// prepareBell makes the signal interrupt system calls instead of restarting them.
+// prepareBell makes the signal interrupt system calls of this thread instead of restarting them.
 func prepareBell() error {
+	var set unix.Sigset_t
+	set.Val[0] = 1 << (bell - 1)
+	if err := unix.PthreadSigmask(unix.SIG_UNBLOCK, &set, nil); err != nil { // whoever started skep may have blocked it
+		return fmt.Errorf("preparing to be interrupted: %w", err)
+	}
 	var act kernelSigaction
 	call := func(set, get *kernelSigaction) error {
 		_, _, e := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(bell), uintptr(unsafe.Pointer(set)), uintptr(unsafe.Pointer(get)), 8, 0, 0)
