@@ -230,7 +230,7 @@ func (t *tracing) tryAttaching(unit *lower.Unit, load host.Options) error {
 	if err != nil {
 		return t.explain(unit, err)
 	}
-	_, failed, err := session.Attach(context.Background())
+	failed, err := t.attachOnly(session)
 	if err == nil {
 		for _, f := range failed {
 			fmt.Fprintln(t.stderr, "WARNING:", f)
@@ -238,6 +238,15 @@ func (t *tracing) tryAttaching(unit *lower.Unit, load host.Options) error {
 	}
 	session.Disable()
 	return errors.Join(t.explain(unit, err), session.Close())
+}
+
+// attachOnly attaches everything to see what can be. In user space that is known when all is loaded, and there is no process yet.
+func (t *tracing) attachOnly(session host.Session) ([]*host.AttachError, error) {
+	if t.place.traces {
+		return nil, nil
+	}
+	_, failed, err := session.Attach(context.Background())
+	return failed, err
 }
 
 // withoutRuns leaves out what is run by us, such as begin.
