@@ -69,15 +69,21 @@ func (t *task) asTask(want properties) vm.Task {
 // comm is the task's name now. A process may name its threads in several ways, so it is always read; of one that is gone, it is what
 // was read last.
 func (t *task) comm() string {
-	if t.nameFile == 0 {
-		fd, err := unix.Open("/proc/"+strconv.Itoa(t.tid)+"/comm", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	fd := t.nameFile
+	if fd == 0 {
+		var err error
+		fd, err = unix.Open("/proc/"+strconv.Itoa(t.tid)+"/comm", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 		if err != nil {
 			return t.name
 		}
-		t.nameFile = fd
+		if fd < mostNameFiles {
+			t.nameFile = fd
+		} else {
+			defer unix.Close(fd)
+		}
 	}
 	var buf [32]byte
-	n, err := unix.Pread(t.nameFile, buf[:], 0)
+	n, err := unix.Pread(fd, buf[:], 0)
 	if err != nil || n <= 0 {
 		return t.name
 	}
@@ -87,6 +93,9 @@ func (t *task) comm() string {
 	}
 	return t.name
 }
+
+// mostNameFiles is the first descriptor that is not kept for the next time: there may be more tasks than descriptors.
+const mostNameFiles = 256
 
 func (t *task) close() {
 	t.leaveSpace()
