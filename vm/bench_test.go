@@ -8,7 +8,7 @@ import (
 
 // BenchmarkRun runs the counter of testdata/c/xdp.c on one packet, and on two of different lengths by turns.
 func BenchmarkRun(b *testing.B) {
-	spec := object(b, "xdp")
+	spec := readObject(b, "xdp")
 	for _, v := range variants() {
 		for _, lengths := range [][]int{{62}, {62, 63}} {
 			name := v.name + "/one length"

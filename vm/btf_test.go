@@ -25,7 +25,7 @@ func TestFollowPointers(t *testing.T) {
 		return nil
 	}}})
 	for _, v := range variants() {
-		c, err := m.Load(object(t, "btf"), &v.options)
+		c, err := m.Load(readObject(t, "btf"), &v.options)
 		if err != nil {
 			t.Fatal(err)
 		}

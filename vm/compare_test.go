@@ -47,10 +47,12 @@ func TestObjects(t *testing.T) {
 		{object: "tc", program: "room", frames: [][]byte{udp, tcp}},
 		{object: "tc", program: "change", frames: [][]byte{udp, tcp}},
 		{object: "tc", program: "filter", frames: whole},
+		{object: "tc", program: "cgroup", frames: whole},
 		{object: "data", program: "globals", frames: whole},
 		{object: "tail", program: "first", frames: one},
 		{object: "tail", program: "second", frames: one},
 		{object: "tail", program: "endless", frames: one},
+		{object: "callback", program: "begin", frames: one},
 		{object: "loop", program: "loops", frames: one, ignore: []string{"hash"}},
 		{object: "loop", program: "queues", frames: one, ignore: []string{"percpu"}},
 		{object: "text", program: "texts", frames: one},
@@ -58,9 +60,10 @@ func TestObjects(t *testing.T) {
 		{object: "ring", program: "records", frames: one},
 		{object: "ring", program: "dynptrs", frames: one},
 		{object: "net", program: "nested", frames: one},
+		{object: "kfunc", program: "views", frames: one},
 	} {
 		t.Run(s.object+"/"+s.program, func(t *testing.T) {
-			spec := object(t, s.object)
+			spec := readObject(t, s.object)
 			want := ""
 			name := ""
 			if s.without == "" && ktest.Has(ktest.Root) {

@@ -11,8 +11,8 @@ import (
 
 // A Context is what a program is given: the memory behind r1. It belongs to one thread at a time.
 type Context interface {
-	// enter returns the program's arguments, and a number that changes with the regions.
-	enter() (args [5]uint64, version uint64)
+	// enter sets the program's arguments, which are zeros, and returns a number that changes with the regions.
+	enter(args *[5]uint64) (version uint64)
 	// memory is what the program may touch.
 	memory() []memory.Region
 	// fits reports whether it is what a verifier assumes that programs of the type are given.
@@ -87,14 +87,14 @@ func (r *Record) Close() error {
 // Bytes is the record, which stays the same memory. It must not be used after the machine is closed.
 func (r *Record) Bytes() []byte { return r.block.Bytes()[:r.size:r.size] }
 
-func (r *Record) enter() (args [5]uint64, version uint64) {
+func (r *Record) enter(args *[5]uint64) (version uint64) {
 	if r.size > 0 {
 		args[0] = r.block.Base()
 	}
 	if r.length {
 		args[1] = uint64(r.size)
 	}
-	return args, 0
+	return 0
 }
 
 func (r *Record) memory() []memory.Region { return r.regions }

@@ -197,10 +197,11 @@ func (p *Packet) moved(t *Thread) {
 	}
 }
 
-func (p *Packet) enter() (args [5]uint64, version uint64) {
+func (p *Packet) enter(args *[5]uint64) (version uint64) {
 	p.Redirect = Redirect{}
 	p.refresh() // a program before may have written over the ends
-	return [5]uint64{p.fields.Base()}, p.version
+	args[0] = p.fields.Base()
+	return p.version
 }
 
 func (p *Packet) memory() []memory.Region { return p.regions }

@@ -78,8 +78,20 @@ func (m *Machine) explain(p *Program, err error) error {
 func (o *objects) programNamed(name string, other *Program) *Program {
 	if all := o.all.Load(); all != nil {
 		for _, x := range *all {
-			if p, ok := x.(*Program); ok && p.code.Name == name && p.collection == other.collection {
-				return p
+			if x.p != nil && x.p.code.Name == name && x.p.collection == other.collection {
+				return x.p
+			}
+		}
+	}
+	return other
+}
+
+// programWith finds the program whose image it is, or returns the other one.
+func (o *objects) programWith(image engine.Image, other *Program) *Program {
+	if all := o.all.Load(); all != nil {
+		for _, x := range *all {
+			if x.p != nil && x.p.image == image {
+				return x.p
 			}
 		}
 	}

@@ -73,6 +73,9 @@ var implementations = [...]function{
 	51:  redirectMap,
 	54:  xdpAdjustMeta,
 	55:  perfEventReadValue,
+	56:  noHardware, // perf_prog_read_value
+	58:  overrideReturn,
+	59:  sockOpsFlagsSet,
 	65:  xdpAdjustTail,
 	67:  getStack,
 	68:  skbLoadBytesRelative,
@@ -81,6 +84,7 @@ var implementations = [...]function{
 	80:  currentCgroupID,
 	81:  localStorage,
 	83:  skbAncestorCgroupID,
+	86:  nothing, // sk_release
 	87:  mapPushElem,
 	88:  mapPopElem,
 	89:  mapPeekElem,
@@ -98,6 +102,7 @@ var implementations = [...]function{
 	115: probeReadStr,
 	117: sendSignalThread,
 	118: jiffies,
+	119: noHardware, // read_branch_records
 	120: nsCurrentPidTgid,
 	122: netnsCookie,
 	123: currentAncestorCgroupID,
@@ -113,6 +118,7 @@ var implementations = [...]function{
 	146: storageDelete,
 	147: dPath,
 	148: copyFromUser,
+	151: nothing, // skb_cgroup_classid
 	152: redirectNeigh,
 	155: redirect, // redirect_peer
 	156: storageGet,
@@ -126,8 +132,10 @@ var implementations = [...]function{
 	170: timerSetCallback,
 	171: timerStart,
 	172: timerCancel,
+	173: funcIP,
 	174: attachCookie,
 	175: taskRegs,
+	176: noHardware, // get_branch_snapshot
 	177: traceVprintk,
 	181: loop,
 	182: strncmp,
@@ -170,7 +178,7 @@ func (l *loader) helpers(p *Program) ([]engine.Helper, error) {
 		}
 		switch {
 		case f == nil:
-			fs[i] = unknown(c)
+			fs[i] = unknown(c, row)
 		case p.trusted || row == nil:
 			fs[i] = func(e *engine.Thread, a *[5]uint64) uint64 { return f(e.Machine.(*Thread), a) }
 		default:
@@ -180,8 +188,8 @@ func (l *loader) helpers(p *Program) ([]engine.Helper, error) {
 	return fs, nil
 }
 
-// unknown asks the host, or ends the program.
-func unknown(c code.Call) engine.Helper {
+// unknown asks the host. Without one, what may return no pointer has none, as a look-up of a socket, and anything else ends the program.
+func unknown(c code.Call, row *helper.Helper) engine.Helper {
 	return func(e *engine.Thread, a *[5]uint64) uint64 {
 		t := e.Machine.(*Thread)
 		if host := t.machine.options.Host.Unknown; host != nil {
@@ -191,8 +199,19 @@ func unknown(c code.Call) engine.Helper {
 			}
 			return r0
 		}
+		if row != nil && mayBeNull(row.Ret) {
+			return 0
+		}
 		return t.fail("the machine has no %s", c.Name)
 	}
+}
+
+func mayBeNull(r helper.Ret) bool {
+	switch r {
+	case helper.RetSocketOrNull, helper.RetTCPSockOrNull, helper.RetSockCommonOrNull, helper.RetBTFOrNull, helper.RetMemOrBTFOrNull:
+		return true
+	}
+	return false
 }
 
 // maxAccess is more memory than a helper is ever given at once.
@@ -296,10 +315,14 @@ func (t *Thread) checkString(addr uint64) error {
 
 // running is the program that calls a helper: the one begun with, or where a tail call went.
 func (t *Thread) running() *Program {
-	if t.tail != nil {
+	switch image := t.engine.Running(); {
+	case image == nil || image == t.program.image:
+		return t.program
+	case t.tail != nil && image == t.tail.image:
 		return t.tail
+	default:
+		return t.machine.objects.programWith(image, t.program)
 	}
-	return t.program
 }
 
 // errno is what helpers return for an error.

@@ -9,9 +9,15 @@ import (
 	"skep/vm/memory"
 )
 
-// A dynptr is what a program's struct bpf_dynptr of 16 bytes holds: the address of memory, and in the other half how much of it.
+// A dynptr is what a program's struct bpf_dynptr holds:
+//
+//	 0  u64  the address of memory
+//	 8  u32  how much of it, from the offset on
+//	12  u8   the kind, and whether it is read-only
+//	13  u24  the offset
 type dynptr struct {
 	data     uint64
+	offset   uint32
 	size     uint32
 	kind     uint8
 	readOnly bool
@@ -23,7 +29,7 @@ const (
 	dynptrNone   = 0
 	dynptrLocal  = 1
 	dynptrRecord = 2
-	dynptrPacket = 3 // the data is an offset in the packet, which may move
+	dynptrPacket = 3 // the offset is one in the packet, which may move
 
 	dynptrReadOnly = 1 << 7
 	dynptrMaxSize  = 1<<24 - 1
@@ -32,7 +38,10 @@ const (
 func dynptrAt(addr uint64) dynptr {
 	b := memory.At(addr, dynptrSize)
 	flags := b[12]
-	return dynptr{binary.NativeEndian.Uint64(b), binary.NativeEndian.Uint32(b[8:]), flags &^ dynptrReadOnly, flags&dynptrReadOnly != 0}
+	return dynptr{
+		data: binary.NativeEndian.Uint64(b), offset: uint32(b[13]) | uint32(b[14])<<8 | uint32(b[15])<<16, size: binary.NativeEndian.Uint32(b[8:]),
+		kind: flags &^ dynptrReadOnly, readOnly: flags&dynptrReadOnly != 0,
+	}
 }
 
 func (d dynptr) store(addr uint64) {
@@ -40,7 +49,7 @@ func (d dynptr) store(addr uint64) {
 	clear(b)
 	binary.NativeEndian.PutUint64(b, d.data)
 	binary.NativeEndian.PutUint32(b[8:], d.size)
-	b[12] = d.kind
+	b[12], b[13], b[14], b[15] = d.kind, byte(d.offset), byte(d.offset>>8), byte(d.offset>>16)
 	if d.readOnly {
 		b[12] |= dynptrReadOnly
 	}
@@ -63,7 +72,7 @@ func (t *Thread) checkDynptr(arg helper.Arg, addr uint64) error {
 	case d.kind == dynptrRecord && !t.reserved(d.data):
 		return errors.New("the dynptr's record is not reserved")
 	}
-	return t.access(d.data, uint64(d.size), !d.readOnly)
+	return t.access(d.data+uint64(d.offset), uint64(d.size), !d.readOnly)
 }
 
 // part is the memory of a dynptr from an offset on.
@@ -80,13 +89,13 @@ func (t *Thread) part(d dynptr, offset, size uint64) ([]byte, maps.Errno) {
 		if p == nil {
 			return nil, maps.EINVAL
 		}
-		b := p.room(d.data+offset, size)
+		b := p.room(uint64(d.offset)+offset, size)
 		if b == nil {
 			return nil, maps.EFAULT
 		}
 		return b, 0
 	}
-	return memory.At(d.data+offset, int(size)), 0
+	return memory.At(d.data+uint64(d.offset)+offset, int(size)), 0
 }
 
 func dynptrFromMem(_ *Thread, a *[5]uint64) uint64 {
@@ -135,5 +144,5 @@ func dynptrData(t *Thread, a *[5]uint64) uint64 {
 	if _, e := t.part(d, a[1], a[2]); e != 0 {
 		return 0
 	}
-	return d.data + uint64(uint32(a[1]))
+	return d.data + uint64(d.offset) + uint64(uint32(a[1]))
 }

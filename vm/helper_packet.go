@@ -6,7 +6,7 @@ import (
 	"skep/vm/maps"
 )
 
-// skbOf is the skb that the running program sees.
+// skb is the packet that the running program sees, if it sees one as a struct __sk_buff; otherwise the program ends.
 func (t *Thread) skb(name string) *Packet {
 	p := t.packet()
 	if p == nil || !p.skb {

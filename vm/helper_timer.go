@@ -28,9 +28,10 @@ type timer struct {
 	clock   uint64
 	program *Program
 	slot    int
-	stop    func() bool // of what waits for its time; nil if nothing does
-	round   uint64      // counts the starts, so that one that is overtaken is noticed
-	thread  *Thread     // that runs the callback now
+	stop    func() bool   // of what waits for its time; nil if nothing does
+	round   uint64        // counts the starts, so that one that is overtaken is noticed
+	thread  *Thread       // that runs the callback now
+	ended   chan struct{} // closed when the callback that was begun last has ended
 }
 
 // Clocks of timers, and flags of their start.
@@ -146,9 +147,12 @@ func (ts *timers) fire(x *timer, round uint64, cpu int) {
 	x.stop = nil
 	value := x.addr - uint64(max(x.m.Fields().Timer, 0))
 	program, slot := x.program, x.slot
+	ended := make(chan struct{})
+	x.ended = ended
 	ts.running.Add(1)
 	ts.mu.Unlock()
 	defer ts.running.Done()
+	defer close(ended)
 	_ = ts.machine.callback(program, slot, cpu, x, value)
 }
 
@@ -168,10 +172,11 @@ func (m *Machine) callback(p *Program, slot, cpu int, x *timer, value uint64) er
 	m.timers.mu.Lock()
 	x.thread = t
 	m.timers.mu.Unlock()
-	_, err = t.run(p, slot, [5]uint64{x.m.Handle(), key.Base(), value})
+	_, err = t.run(p, slot, &[5]uint64{x.m.Handle(), key.Base(), value})
 	m.timers.mu.Lock()
 	x.thread = nil
 	m.timers.mu.Unlock()
+	t.engine.Stop.Store(false) // who stops a timer as it ends does not mean the next one
 	if err != nil && m.options.Host.TimerFault != nil {
 		m.options.Host.TimerFault(err)
 	}
@@ -189,6 +194,31 @@ func (ts *timers) release(value uint64) {
 			}
 			delete(ts.all, addr)
 		}
+	}
+}
+
+// closeOf stops the timers whose callbacks are functions of the collection's programs, and waits for those that run.
+func (ts *timers) closeOf(c *Collection) {
+	ts.mu.Lock()
+	var running []chan struct{}
+	for addr, x := range ts.all {
+		if x.program == nil || x.program.collection != c {
+			continue
+		}
+		if x.stop != nil {
+			x.stop()
+		}
+		if x.thread != nil {
+			x.thread.Stop()
+		}
+		if x.ended != nil {
+			running = append(running, x.ended)
+		}
+		delete(ts.all, addr)
+	}
+	ts.mu.Unlock()
+	for _, ended := range running {
+		<-ended
 	}
 }
 

@@ -50,3 +50,27 @@ func (t *Thread) words() ([]byte, int) {
 	}
 	return r.Bytes(), len(r.Bytes()) / 8
 }
+
+func funcIP(t *Thread, _ *[5]uint64) uint64 { return t.FuncIP }
+
+func overrideReturn(t *Thread, a *[5]uint64) uint64 {
+	t.Override, t.Overridden = a[1], true
+	return 0
+}
+
+// noHardware is for helpers that read what processors count or record.
+func noHardware(*Thread, *[5]uint64) uint64 { return errno(maps.ENOENT) }
+
+// sockOpsFlagsSet changes the field of struct bpf_sock_ops that says which callbacks are wanted, and returns flags that do not exist.
+func sockOpsFlagsSet(t *Thread, a *[5]uint64) uint64 {
+	const isFullsock, flags, all = 72, 84, 0x7f
+	r, ok := t.context.(*Record)
+	if !ok || len(r.Bytes()) < flags+4 {
+		return t.fail("sock_ops_cb_flags_set: the context is not a struct bpf_sock_ops")
+	}
+	if binary.NativeEndian.Uint32(r.Bytes()[isFullsock:]) == 0 {
+		return errno(maps.EINVAL)
+	}
+	binary.NativeEndian.PutUint32(r.Bytes()[flags:], uint32(a[1])&all)
+	return uint64(uint32(a[1]) &^ all)
+}

@@ -37,7 +37,7 @@ type Host struct {
 	TimerFault func(err error)
 
 	// Unknown answers calls of kernel functions, and of helpers that the machine does not have. If it is nil, such a call ends the
-	// program with a fault.
+	// program with a fault, and one that may return no pointer returns none. Memory that the arguments lead to is had by Thread.Memory.
 	Unknown func(t *Thread, name string, args *[5]uint64) (uint64, error)
 }
 

@@ -148,7 +148,7 @@ func dynptrAdjust(t *Thread, a *[5]uint64) uint64 {
 	case start > d.size || end > d.size:
 		return errno(erange)
 	}
-	d.data, d.size = d.data+uint64(start), end-start
+	d.offset, d.size = d.offset+start, end-start
 	d.store(a[0])
 	return 0
 }
@@ -174,7 +174,7 @@ func dynptrSlice(t *Thread, a *[5]uint64) uint64 {
 	if _, e := t.part(d, a[1], a[3]); e != 0 {
 		return 0
 	}
-	at := d.data + uint64(uint32(a[1]))
+	at := d.data + uint64(d.offset) + uint64(uint32(a[1]))
 	if d.kind == dynptrPacket {
 		p := t.packet()
 		at += p.buffer.Base() + uint64(p.start)

@@ -81,6 +81,15 @@ func sameOrder(o binary.ByteOrder) bool {
 // Close frees the programs and the maps of the collection. None may run or be in a map of another collection.
 func (c *Collection) Close() error {
 	c.machine.forget(c)
+	c.machine.timers.closeOf(c)
+	var ids []uint32
+	for _, p := range c.Programs {
+		ids = append(ids, p.id)
+	}
+	for _, m := range c.own {
+		ids = append(ids, m.ID())
+	}
+	c.machine.objects.remove(ids...)
 	var errs []error
 	for _, p := range c.Programs {
 		errs = append(errs, p.image.Close())

@@ -50,7 +50,7 @@ func (m *Machine) newMap(spec *ebpf.MapSpec, c *Collection) (made maps.Map, err 
 	if err := m.affords(spec); err != nil {
 		return nil, fmt.Errorf("creating map %s (%s): %w", spec.Name, spec.Type, err)
 	}
-	err = m.objects.add(func(id uint32) (any, error) {
+	err = m.objects.add(func(id uint32) (object, error) {
 		made, err = maps.New(spec, maps.Options{
 			CPUs: m.CPUs(), ID: id, Handle: handleOf(id),
 			Map:     m.innerMap,
@@ -59,7 +59,7 @@ func (m *Machine) newMap(spec *ebpf.MapSpec, c *Collection) (made maps.Map, err 
 			Grow:    c.grow,
 			Release: m.timers.release,
 		})
-		return made, err
+		return object{m: made}, err
 	})
 	return made, err
 }

@@ -44,7 +44,7 @@ func TestRelocations(t *testing.T) {
 		Kconfig: map[string]string{"CONFIG_BPF": "y", "CONFIG_HZ": "250"},
 	})
 	for _, v := range variants() {
-		c, err := m.Load(object(t, "core"), &v.options)
+		c, err := m.Load(readObject(t, "core"), &v.options)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -84,7 +84,7 @@ func TestLoadErrors(t *testing.T) {
 		{object: "tail", change: func(s *ebpf.CollectionSpec) { s.Maps["programs"].Contents[0].Value = "none" }, want: "there is no map or program none"},
 		{object: "data", change: func(s *ebpf.CollectionSpec) { s.ByteOrder = other() }, want: "this computer is not"},
 	} {
-		spec := object(t, c.object)
+		spec := readObject(t, c.object)
 		if c.change != nil {
 			c.change(spec)
 		}
@@ -107,7 +107,7 @@ func TestTimers(t *testing.T) {
 	for _, v := range variants() {
 		clock := &ManualClock{}
 		m := machine(t, Options{Clock: clock, Host: Host{TimerFault: func(err error) { t.Error(err) }}})
-		c, err := m.Load(object(t, "lock"), &v.options)
+		c, err := m.Load(readObject(t, "lock"), &v.options)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -163,7 +163,7 @@ func TestTimers(t *testing.T) {
 func TestLocks(t *testing.T) {
 	for _, v := range variants() {
 		m := machine(t, Options{CPUs: 4})
-		c, err := m.Load(object(t, "lock"), &v.options)
+		c, err := m.Load(readObject(t, "lock"), &v.options)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -199,6 +199,57 @@ func TestLocks(t *testing.T) {
 		}
 		if n := binary.NativeEndian.Uint32(value[4:]); n != 4*rounds || binary.NativeEndian.Uint32(value[8:]) != 2*n {
 			t.Errorf("%s: the counters are %x", v.name, value)
+		}
+	}
+}
+
+// TestCloseCollection has a collection closed while the machine goes on, and its maps' handles mean nothing any more.
+func TestCloseCollection(t *testing.T) {
+	m := machine(t, Options{})
+	c, err := m.Load(readObject(t, "tail"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	handle, id := c.Maps["programs"].Handle(), c.Programs["first"].ID()
+	if m.mapAt(handle) == nil || m.objects.program(id) == nil {
+		t.Fatal("the machine does not know its objects")
+	}
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if m.mapAt(handle) != nil || m.objects.program(id) != nil {
+		t.Error("objects that were closed are still known")
+	}
+	if c, err = m.Load(readObject(t, "tail"), nil); err != nil {
+		t.Fatal(err)
+	} else if c.Maps["programs"].Handle() == handle {
+		t.Error("a handle is given twice")
+	}
+}
+
+// TestCloseWithTimers closes a collection while its timers fire.
+func TestCloseWithTimers(t *testing.T) {
+	m := machine(t, Options{Host: Host{TimerFault: func(error) {}}})
+	for range 20 {
+		c, err := m.Load(readObject(t, "lock"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, err := m.NewPacket(ebpf.SchedCLS, 60)
+		if err != nil {
+			t.Fatal(err)
+		}
+		th := thread(t, m)
+		if _, err := th.Run(c.Programs["start"], ctx); err != nil {
+			t.Fatal(err)
+		}
+		// The timer fires every millisecond, three times.
+		fired := make(chan struct{})
+		stop := m.clock.AfterFunc(time.Millisecond, func() { close(fired) })
+		<-fired
+		stop()
+		if err := c.Close(); err != nil {
+			t.Fatal(err)
 		}
 	}
 }

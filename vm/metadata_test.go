@@ -9,7 +9,7 @@ import (
 // TestMetadata finds what cilium/ebpf keeps to itself.
 func TestMetadata(t *testing.T) {
 	var offsets []uint32
-	for _, in := range object(t, "core").Programs["relocated"].Instructions {
+	for _, in := range readObject(t, "core").Programs["relocated"].Instructions {
 		if offset, ok := kconfigOffset(&in); ok {
 			offsets = append(offsets, offset)
 		}
@@ -21,7 +21,7 @@ func TestMetadata(t *testing.T) {
 		t.Errorf("%d loads of .kconfig variables were found, and there are 3", len(offsets))
 	}
 	weak := 0
-	for _, in := range object(t, "ksym").Programs["symbols"].Instructions {
+	for _, in := range readObject(t, "ksym").Programs["symbols"].Instructions {
 		if in.OpCode.IsDWordLoad() && in.Src != asm.PseudoMapValue && isWeak(&in) {
 			weak++
 		}
@@ -35,7 +35,7 @@ func TestMetadata(t *testing.T) {
 func TestKernelSymbols(t *testing.T) {
 	symbol := func(name string) (uint64, bool) { return 0xffff_8000_1234_5678, name == "there" }
 	m := machine(t, Options{Host: Host{KernelSymbol: symbol}})
-	c, err := m.Load(object(t, "ksym"), nil)
+	c, err := m.Load(readObject(t, "ksym"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +49,7 @@ func TestKernelSymbols(t *testing.T) {
 	if got := words(t, c.Maps[".bss"]); uint64(got[0]) != 0xffff_8000_1234_5678 || got[1] != 0 {
 		t.Errorf("the symbols are at %#x", got)
 	}
-	if _, err := machine(t, Options{}).Load(object(t, "ksym"), nil); err == nil {
+	if _, err := machine(t, Options{}).Load(readObject(t, "ksym"), nil); err == nil {
 		t.Error("a symbol that the host does not have is found")
 	}
 }

@@ -19,7 +19,7 @@ func TestHostNetwork(t *testing.T) {
 	}}
 	for _, v := range variants() {
 		m := machine(t, Options{Host: host})
-		c, err := m.Load(object(t, "net"), &v.options)
+		c, err := m.Load(readObject(t, "net"), &v.options)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -64,7 +64,7 @@ func TestHostNetwork(t *testing.T) {
 func TestPerfEvents(t *testing.T) {
 	for _, v := range variants() {
 		m := machine(t, Options{})
-		c, err := m.Load(object(t, "perf"), &v.options)
+		c, err := m.Load(readObject(t, "perf"), &v.options)
 		if err != nil {
 			t.Fatal(err)
 		}

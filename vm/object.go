@@ -2,6 +2,7 @@ package vm
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -18,14 +19,20 @@ const (
 // objects are the maps and programs of a machine by number, which user space calls a file descriptor. Programs read them without a lock.
 type objects struct {
 	mu  sync.Mutex // held to add
-	all atomic.Pointer[[]any]
+	all atomic.Pointer[[]object]
+}
+
+// An object is a map or a program.
+type object struct {
+	m maps.Map
+	p *Program
 }
 
 // add gives a number, beginning with 1, to what fill makes of it.
-func (o *objects) add(fill func(id uint32) (any, error)) error {
+func (o *objects) add(fill func(id uint32) (object, error)) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	var old []any
+	var old []object
 	if p := o.all.Load(); p != nil {
 		old = *p
 	}
@@ -42,23 +49,32 @@ func (o *objects) add(fill func(id uint32) (any, error)) error {
 	return nil
 }
 
-func (o *objects) get(id uint32) any {
+// remove forgets objects, whose numbers are not given again.
+func (o *objects) remove(ids ...uint32) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	p := o.all.Load()
+	if p == nil || len(ids) == 0 {
+		return
+	}
+	left := slices.Clone(*p)
+	for _, id := range ids {
+		left[id-1] = object{}
+	}
+	o.all.Store(&left)
+}
+
+func (o *objects) get(id uint32) object {
 	p := o.all.Load()
 	if p == nil || id == 0 || uint64(id) > uint64(len(*p)) {
-		return nil
+		return object{}
 	}
 	return (*p)[id-1]
 }
 
-func (o *objects) mapOf(id uint32) maps.Map {
-	m, _ := o.get(id).(maps.Map)
-	return m
-}
+func (o *objects) mapOf(id uint32) maps.Map { return o.get(id).m }
 
-func (o *objects) program(id uint32) *Program {
-	p, _ := o.get(id).(*Program)
-	return p
-}
+func (o *objects) program(id uint32) *Program { return o.get(id).p }
 
 func handleOf(id uint32) uint64 { return handleBase + uint64(id)*handleStep }
 

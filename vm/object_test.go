@@ -49,8 +49,8 @@ func compileC(t testing.TB, name string) []byte {
 	return b
 }
 
-// object is what testdata/c/name.c compiles to.
-func object(t testing.TB, name string) *ebpf.CollectionSpec {
+// readObject is what testdata/c/name.c compiles to.
+func readObject(t testing.TB, name string) *ebpf.CollectionSpec {
 	t.Helper()
 	spec, err := ebpf.LoadCollectionSpecFromReader(bytes.NewReader(compileC(t, name)))
 	if err != nil {

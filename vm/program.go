@@ -80,9 +80,9 @@ func (l *loader) newProgram(p *Program) (*Program, error) {
 	if p.image, err = l.newImage(p, helpers); err != nil {
 		return nil, err
 	}
-	err = l.machine.objects.add(func(id uint32) (any, error) {
+	err = l.machine.objects.add(func(id uint32) (object, error) {
 		p.id = id
-		return p, nil
+		return object{p: p}, nil
 	})
 	if err != nil {
 		return nil, errors.Join(err, p.image.Close())

@@ -18,6 +18,11 @@ type Thread struct {
 	Budget int64
 	// Cookie is what get_attach_cookie returns.
 	Cookie uint64
+	// FuncIP is what get_func_ip returns.
+	FuncIP uint64
+	// Override is what override_return has set for the function that the program is attached to, if Overridden says so.
+	Override   uint64
+	Overridden bool
 	// Cgroup is the one that the program is attached to, whose storage get_local_storage returns.
 	Cgroup uint64
 
@@ -29,7 +34,8 @@ type Thread struct {
 	regions []memory.Region // of the context, in space
 	program *Program        // that was begun with
 	tail    *Program        // that a tail call has gone to
-	ctx     uint64          // r1 at its entry
+	args    [5]uint64       // of the entry
+	ctx     uint64          // the first of them
 	locks   []uint64        // spin locks that the program holds
 	records []record        // of ring buffers, that it has reserved and must submit
 	retval  int64           // of get_retval and set_retval
@@ -76,7 +82,7 @@ func (t *Thread) Machine() *Machine { return t.machine }
 // Context is what the running program was given.
 func (t *Thread) Context() Context { return t.context }
 
-// Stop ends the running program soon, with a [Fault]. It may be called from any goroutine.
+// Stop ends the running program soon, with a [Fault], or the next one if none runs. It may be called from any goroutine.
 func (t *Thread) Stop() { t.engine.Stop.Store(true) }
 
 // ErrBusy means that a thread was asked to run a program while one runs.
@@ -90,7 +96,9 @@ func (t *Thread) Run(p *Program, c Context) (r0 uint64, err error) {
 	if p.trusted && !c.fits(p.Type) {
 		return 0, fmt.Errorf("running program %s: a %T is not the context of programs of type %s", p.Name, c, p.Type)
 	}
-	return t.run(p, 0, t.attach(c))
+	t.args = [5]uint64{}
+	t.attach(c, &t.args)
+	return t.run(p, 0, &t.args)
 }
 
 // RunContext is Run, and ends the program when the context of package context is done.
@@ -98,9 +106,17 @@ func (t *Thread) RunContext(ctx context.Context, p *Program, c Context) (uint64,
 	if err := ctx.Err(); err != nil {
 		return 0, fmt.Errorf("running program %s: %w", p.Name, err)
 	}
-	stop := context.AfterFunc(ctx, t.Stop)
+	stopped := make(chan struct{})
+	cancel := context.AfterFunc(ctx, func() {
+		t.Stop()
+		close(stopped)
+	})
 	r0, err := t.Run(p, c)
-	stop()
+	if !cancel() {
+		// The next program is not meant.
+		<-stopped
+		t.engine.Stop.Store(false)
+	}
 	if err != nil && errors.Is(err, engine.ErrStopped) && ctx.Err() != nil {
 		err = fmt.Errorf("%w: %w", ctx.Err(), err)
 	}
@@ -108,8 +124,8 @@ func (t *Thread) RunContext(ctx context.Context, p *Program, c Context) (uint64,
 }
 
 // run runs the function at the slot.
-func (t *Thread) run(p *Program, slot int, args [5]uint64) (uint64, error) {
-	t.program, t.ctx, t.retval = p, args[0], 0
+func (t *Thread) run(p *Program, slot int, args *[5]uint64) (uint64, error) {
+	t.program, t.ctx, t.retval, t.Overridden = p, args[0], 0, false
 	defer t.leave()
 	e := &t.engine
 	e.Space = nil
@@ -125,7 +141,7 @@ func (t *Thread) run(p *Program, slot int, args [5]uint64) (uint64, error) {
 	if e.Budget == 0 {
 		e.Budget = math.MaxInt64 / 2
 	}
-	r0, err := p.image.Run(e, slot, args)
+	r0, err := p.image.Run(e, slot, *args)
 	if err != nil {
 		return 0, t.machine.explain(p, err)
 	}
@@ -140,28 +156,42 @@ func (t *Thread) leave() {
 		t.drop()
 		panic(r)
 	}
-	t.engine.Stop.Store(false)
+	if t.engine.Stop.Load() {
+		t.engine.Stop.Store(false)
+	}
 	t.drop()
 }
 
 func (t *Thread) drop() {
+	t.program, t.tail = nil, nil
+	if len(t.locks)+len(t.records) == 0 {
+		return
+	}
 	for _, addr := range t.locks {
 		unlock(addr)
 	}
 	for _, r := range t.records {
 		r.ring.Discard(r.addr, 0)
 	}
-	t.locks, t.records, t.program, t.tail = t.locks[:0], t.records[:0], nil, nil
+	t.locks, t.records = t.locks[:0], t.records[:0]
 }
 
 // attach gives the thread's programs the context.
-func (t *Thread) attach(c Context) [5]uint64 {
-	args, version := c.enter()
+func (t *Thread) attach(c Context, args *[5]uint64) {
+	version := c.enter(args)
 	if t.context != c || t.version != version {
 		t.context, t.version = c, version
 		t.setRegions(c.memory())
 	}
-	return args
+}
+
+// Memory is memory of the running program, for functions of the host that get its address from the program. For a program that is checked
+// it is an error if the program was not given it.
+func (t *Thread) Memory(addr, size uint64, write bool) ([]byte, error) {
+	if err := t.access(addr, size, write); err != nil {
+		return nil, err
+	}
+	return memory.At(addr, int(size)), nil
 }
 
 // setRegions changes what the context's memory is, also while a program runs.

@@ -15,7 +15,7 @@ import (
 // TestVerify loads programs that the verifier accepts, rejects, and lets run with checks.
 func TestVerify(t *testing.T) {
 	m := machine(t, Options{})
-	c, err := m.Load(object(t, "xdp"), &LoadOptions{Verify: true})
+	c, err := m.Load(readObject(t, "xdp"), &LoadOptions{Verify: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,7 +29,7 @@ func TestVerify(t *testing.T) {
 	if jit.Supported && !slices.ContainsFunc(c.Programs["count"].Code().Calls, func(c code.Call) bool { return c.Array != nil }) {
 		t.Error("no look-up in an array was found")
 	}
-	if c, err = m.Load(object(t, "xdp"), nil); err != nil || !c.Programs["count"].Checked() {
+	if c, err = m.Load(readObject(t, "xdp"), nil); err != nil || !c.Programs["count"].Checked() {
 		t.Errorf("a program that nobody verified is trusted (%v)", err)
 	}
 

@@ -139,6 +139,7 @@ func (v *verification) script(src *diag.Source, named map[string]string) error {
 	catalog := &probe.Catalog{}
 	return v.each(func(k verifier.Kernel) (*ebpf.CollectionSpec, *lower.Unit, error) {
 		target := &ir.Target{Kernel: uint32(k), Arch: own.Arch, CPUs: own.CPUs}
+		defer func() { o.noWarnings = true }() // they are the same for each kernel
 		checked, list := check.Check(tree, check.Options{Catalog: catalog, Target: target, Unsafe: true, Named: named, Env: os.Getenv})
 		if show(v.environment, o, list) {
 			return nil, nil, errShown{}
@@ -170,6 +171,7 @@ type verified struct {
 	Message  string         `json:"message,omitempty"`
 	Required string         `json:"required,omitempty"`
 	Known    string         `json:"known,omitempty"`
+	Since    string         `json:"accepted_since,omitempty"`
 	Path     []step         `json:"path,omitempty"`
 	Hottest  []step         `json:"hottest,omitempty"`
 }
@@ -200,7 +202,7 @@ func (v *verification) each(of func(verifier.Kernel) (*ebpf.CollectionSpec, *low
 				return err
 			}
 			v.refused = v.refused || r.Verdict == verifier.Rejected
-			if err := v.print(r, unit); err != nil {
+			if err := v.print(r, unit, v.acceptedSince(spec, name, r)); err != nil {
 				return err
 			}
 		}
@@ -253,8 +255,22 @@ func locate(unit *lower.Unit, program string, insn int, line *verifier.Line) (pl
 	return fmt.Sprintf("%s:%d:%d", src.File(at.Start), n, col), strings.TrimSpace(src.LineText(at.Start))
 }
 
-func (v *verification) print(r *verifier.Result, unit *lower.Unit) error {
-	out := verified{Program: r.Program, Kernel: r.Kernel.String(), Verdict: r.Verdict.String(), Missing: r.Missing}
+// acceptedSince is the first later kernel that accepts the same program, "" if none does. To ask about programs that are too complex
+// would take long.
+func (v *verification) acceptedSince(spec *ebpf.CollectionSpec, name string, r *verifier.Result) string {
+	if r.Verdict != verifier.Rejected || r.Rejection.Rule == "complexity" {
+		return ""
+	}
+	for _, k := range r.Kernel.Later() {
+		if later, err := verifier.Verify(spec, name, k, v.options(k)); err == nil && later.Verdict == verifier.Accepted {
+			return k.String()
+		}
+	}
+	return ""
+}
+
+func (v *verification) print(r *verifier.Result, unit *lower.Unit, since string) error {
+	out := verified{Program: r.Program, Kernel: r.Kernel.String(), Verdict: r.Verdict.String(), Missing: r.Missing, Since: since}
 	if r.Verdict != verifier.NotModelled {
 		out.Cost = &r.Cost
 	}
@@ -297,6 +313,9 @@ func (r verified) String() string {
 	}
 	if r.Known != "" {
 		fmt.Fprintf(&b, "    known  %s\n", r.Known)
+	}
+	if r.Since != "" {
+		fmt.Fprintf(&b, "    since  Linux %s accepts it\n", r.Since)
 	}
 	for i, s := range r.Path {
 		head := "    from   "

@@ -13,7 +13,7 @@ import (
 	vmmaps "skep/vm/maps"
 )
 
-// verdicts are the names of what programs of a type return.
+// verdictNames are the names of what programs of a type return.
 func verdictNames(t ebpf.ProgramType) map[uint32]string {
 	switch t {
 	case ebpf.XDP:

@@ -1,7 +1,10 @@
 // Package code is eBPF programs as the machine's engines run them: 8-byte slots with every reference resolved.
 package code
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
 // An Insn is one slot of 8 bytes. A 64-bit immediate load takes two, of which the second holds the upper half in Imm.
 type Insn struct {
@@ -54,17 +57,19 @@ type Array struct {
 
 // FuncAt returns the index of the subprogram that begins at the slot, -1 if none does.
 func (p *Program) FuncAt(slot int) int {
-	for i, f := range p.Funcs {
-		if f.Start == slot {
-			return i
-		}
+	if i := p.FuncOf(slot); i >= 0 && p.Funcs[i].Start == slot {
+		return i
 	}
 	return -1
 }
 
 // FuncOf returns the index of the subprogram that has the slot, -1 if none has.
 func (p *Program) FuncOf(slot int) int {
-	return slices.IndexFunc(p.Funcs, func(f Func) bool { return f.Start <= slot && slot < f.End })
+	i, _ := slices.BinarySearchFunc(p.Funcs, slot+1, func(f Func, slot int) int { return cmp.Compare(f.Start, slot) })
+	if i--; i >= 0 && slot < p.Funcs[i].End {
+		return i
+	}
+	return -1
 }
 
 // funcBase is where functions seem to be, for programs: at addresses where no memory is.

@@ -25,12 +25,12 @@ func Bytes(w io.Writer, b []byte) error {
 	insns := decode(b)
 	for at := 0; at < len(insns); at++ {
 		in := insns[at]
-		var wide uint64
+		wide := uint64(uint32(in.Imm)) // half of it, if the rest is missing
 		slot := at
 		symbol := ""
 		switch {
 		case in.Op == code.LoadImm64 && at+1 < len(insns):
-			wide = uint64(uint32(in.Imm)) | uint64(uint32(insns[at+1].Imm))<<32
+			wide |= uint64(uint32(insns[at+1].Imm)) << 32
 			symbol = pseudo(in.Src(), wide, slot, "")
 			at++
 		case in.Op == code.CallOp && in.Src() == code.CallHelper:

@@ -53,9 +53,11 @@ type Thread struct {
 	Loops     uint32 // how often may_goto may still go on
 	Machine   any    // whatever the helpers need
 	Native    any    // what the JIT keeps with the thread
+	Left      int64  // of the interpreter's slice, while a helper runs
 
 	args  [MaxFrames + 1][5]uint64
 	image Image
+	left  *int64 // of the slice of the run that has called a helper
 	fault error
 	wants bool // a helper has set Tail or fault
 }
@@ -66,10 +68,12 @@ func (t *Thread) Call(slot int, args [5]uint64) (r0 uint64, err error) {
 	if t.image == nil {
 		return 0, errors.New("no program runs")
 	}
-	r0, err = t.image.Run(t, slot, args)
-	if err != nil {
+	left := t.left
+	t.lend(left)
+	if r0, err = t.image.Run(t, slot, args); err != nil {
 		t.Fail(err)
 	}
+	*left = t.Slice()
 	return r0, err
 }
 
@@ -89,9 +93,12 @@ func (t *Thread) TailCall(to Image) bool {
 
 // Reset makes the thread fit for another run after a helper has panicked. After other ends of programs it is.
 func (t *Thread) Reset() {
-	t.Depth, t.Tail, t.image, t.fault, t.wants = 0, nil, nil, nil, false
+	t.Depth, t.Tail, t.image, t.left, t.fault, t.wants = 0, nil, nil, nil, nil, false
 	t.Stop.Store(false)
 }
+
+// Running is the image whose function has called the helper.
+func (t *Thread) Running() Image { return t.image }
 
 // What follows is for engines.
 
@@ -99,11 +106,20 @@ func (t *Thread) Reset() {
 // less than 20 ms.
 const sliceLength = 128 << 10
 
-// Begin says that the image runs on the thread, and returns the one that did, for End.
-func (t *Thread) Begin(image Image) (outer Image) {
-	outer = t.image
-	t.image = image
-	if outer == nil {
+// An Outer is the run that a run interrupts, if there is one.
+type Outer struct {
+	image Image
+	left  *int64
+}
+
+// None tells whether nothing is interrupted.
+func (o Outer) None() bool { return o.image == nil }
+
+// Begin says that the image runs on the thread, and where what is left of its slice is while a helper runs. What it returns is for End.
+func (t *Thread) Begin(image Image, left *int64) Outer {
+	outer := Outer{t.image, t.left}
+	t.image, t.left = image, left
+	if outer.None() {
 		t.TailCalls, t.Loops = 0, MaxLoops
 		if t.wants { // set by who is no helper
 			t.Tail, t.fault, t.wants = nil, nil, false
@@ -112,8 +128,25 @@ func (t *Thread) Begin(image Image) (outer Image) {
 	return outer
 }
 
+// Continue says that after a tail call, or the return from one, another image runs, whose functions helpers call back.
+func (t *Thread) Continue(image Image) { t.image = image }
+
 // End says that the image that was begun has ended.
-func (t *Thread) End(outer Image) { t.image = outer }
+func (t *Thread) End(outer Outer) { t.image, t.left = outer.image, outer.left }
+
+// lend puts what is left of a slice back, for a run that interrupts.
+func (t *Thread) lend(left *int64) {
+	t.Budget += *left
+	*left = 0
+}
+
+// RunInstead runs, for an engine, another one's program in the place of the running function.
+func (t *Thread) RunInstead(image Image, left *int64, args [5]uint64) (r0 uint64, err error) {
+	t.lend(left)
+	r0, err = image.Run(t, 0, args)
+	*left = t.Slice()
+	return r0, err
+}
 
 // Slice takes from the budget what may be run until Refill is asked.
 func (t *Thread) Slice() int64 {

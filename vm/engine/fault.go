@@ -43,12 +43,12 @@ func NewFault(program string, slot int, regs [11]uint64, err error) *Fault {
 
 // A BadAccess is an access to memory that the program was not given.
 type BadAccess struct {
-	Addr  uint64
-	Size  int
-	Write bool
-	// Region is the nearest one in which the access begins, or that ends before it, or the name is empty.
-	Region  memory.Region
-	Aligned bool // atomic accesses only: false is the reason
+	Addr   uint64
+	Size   int
+	Write  bool
+	Region memory.Region // the last one that begins at or before the address, if there is one
+	// Aligned is false for an atomic access whose address is no multiple of its size, which is what is wrong then.
+	Aligned bool
 }
 
 func (e *BadAccess) Error() string {

@@ -4,12 +4,39 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"strconv"
 	"strings"
 	"testing"
 
 	"skep/vm/code"
 	"skep/vm/memory"
 )
+
+// Programs is how many random programs a test compares: SKEP_PROGRAMS, or not many.
+func Programs(t *testing.T, usual int) int {
+	if text := os.Getenv("SKEP_PROGRAMS"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	if testing.Short() {
+		return usual / 10
+	}
+	return usual
+}
+
+// Seed is the seed of the first of them: SKEP_SEED, or always the same.
+func Seed(t *testing.T) uint64 {
+	n, err := strconv.ParseUint(os.Getenv("SKEP_SEED"), 10, 64)
+	if err != nil {
+		return 1
+	}
+	t.Logf("from seed %d on", n)
+	return n
+}
 
 // A Contender runs random programs, to be compared with others.
 type Contender struct {

@@ -117,6 +117,11 @@ func calls() []control {
 			// 8:
 			Mov(7, Reg(1)), Mov(1, K(1)), Mov(2, K(0)), Mov(3, K(0)), Mov(4, K(0)), Mov(5, K(0)), Call(1), Alu(code.ADD, 0, Reg(7)), Exit()},
 			helpers: []engine.Helper{loop, sum}, r0: 10 + 45 + 1},
+		{name: "callbacks with little budget", thread: func(th *engine.Thread) { th.Budget = 1000 },
+			parts: []any{Imm64(1, code.FuncAddress(5)), Mov(2, K(10)), Call(0), Exit(), Mov(0, Reg(1)), Exit()}, helpers: []engine.Helper{loop}, r0: 45},
+		{name: "callbacks without end", thread: func(th *engine.Thread) { th.Budget = 1000 },
+			parts: []any{Imm64(1, code.FuncAddress(5)), Mov(2, K(-1)), Call(0), Exit(), Mov(0, Reg(1)), Exit()}, helpers: []engine.Helper{loop},
+			fault: "used up", slot: 5, err: engine.ErrBudget},
 		{name: "a callback too deep", parts: append(append(deep(7)[:len(deep(7))-2], Imm64(1, code.FuncAddress(0)), Mov(2, K(1)), Call(0), Exit()), Exit()),
 			helpers: []engine.Helper{loop}, fault: "call each other", slot: -1, err: engine.ErrDepth},
 		{name: "a fault in a callback", parts: []any{Imm64(1, code.FuncAddress(6)), Mov(2, K(10)), Call(0), Mov(0, K(0)), Exit(),

@@ -21,11 +21,12 @@ func (e Engine) TailCalls(t *testing.T, other Engine) {
 		}
 		number := func(n uint64) engine.Helper { return func(*engine.Thread, *[5]uint64) uint64 { return n } }
 
-		// The first program calls a function that ends in the second program, which returns to it.
-		first := Program(2, Mov(6, K(6)), Mov(7, K(7)), Mov(1, K(100)), CallFunc(4), Alu(code.ADD, 0, Reg(6)), Alu(code.ADD, 0, Reg(7)), Call(1), Exit(),
-			Mov(6, K(60)), Mov(3, K(1)), Call(0), Mov(0, K(-1)), Exit())
-		first.Insns[6] = Alu(code.ADD, 0, K(1000))
-		second := Program(2, Mov(6, Reg(1)), Mov(7, K(70)), Mov(8, K(80)), Call(1), Alu(code.ADD, 0, Reg(6)), Exit())
+		// The first program calls a function that ends in the second program, which returns to it. The second one does not know of r8
+		// and r9, which the function changes and the first program wants back.
+		first := Program(2, Mov(6, K(6)), Mov(7, K(7)), Mov(8, K(8)), Mov(9, K(9)), Mov(1, K(100)), CallFunc(6), Alu(code.ADD, 0, Reg(6)),
+			Alu(code.ADD, 0, Reg(7)), Alu(code.ADD, 0, Reg(8)), Alu(code.ADD, 0, Reg(9)), Alu(code.ADD, 0, K(1000)), Exit(),
+			Mov(6, K(60)), Mov(8, K(80)), Mov(9, K(90)), Mov(3, K(1)), Call(0), Mov(0, K(-1)), Exit())
+		second := Program(2, Mov(6, Reg(1)), Mov(7, K(70)), Call(1), Alu(code.ADD, 0, Reg(6)), Exit())
 		// The third goes on in itself until it may not, and counts in r1; the fourth ends in the third.
 		third := Program(2, Alu(code.ADD, 1, K(1)), Mov(6, Reg(1)), Mov(3, K(2)), Call(0), Mov(0, Reg(6)), Exit())
 		fourth := Program(2, Mov(3, K(2)), Call(0), Mov(0, K(5)), Exit())
@@ -36,10 +37,10 @@ func (e Engine) TailCalls(t *testing.T, other Engine) {
 			image int
 			want  uint64
 		}{
-			{"out of a function", 0, 20 + 100 + 6 + 7 + 1000},
+			{"out of a function", 0, 20 + 100 + 6 + 7 + 8 + 9 + 1000},
 			{"to itself", 2, engine.MaxTailCalls + 1},
 			{"to another and to itself", 3, engine.MaxTailCalls},
-			{"out of a function again", 0, 20 + 100 + 6 + 7 + 1000},
+			{"out of a function again", 0, 20 + 100 + 6 + 7 + 8 + 9 + 1000},
 		} {
 			for range 2 {
 				r0, err := images[c.image].Run(th, 0, [5]uint64{})
@@ -58,6 +59,33 @@ func (e Engine) TailCalls(t *testing.T, other Engine) {
 		var f *engine.Fault
 		if _, err := images[4].Run(th, 0, [5]uint64{}); !errors.As(err, &f) || f.Program != "failing" || f.Slot != 1 {
 			t.Errorf("the program that is gone on in fails with %v", err)
+		}
+	}
+}
+
+// TailCallbacks has a program whose function ends in another program, and both have a callback at the same slot.
+func (e Engine) TailCallbacks(t *testing.T, other Engine) {
+	var second engine.Image
+	tail := func(t *engine.Thread, _ *[5]uint64) uint64 {
+		t.TailCall(second)
+		return 0
+	}
+	call := func(t *engine.Thread, a *[5]uint64) uint64 {
+		slot, _ := code.FuncSlot(a[0])
+		r0, _ := t.Call(slot, [5]uint64{})
+		return r0
+	}
+	first := e.Image(t, Program(2, CallFunc(6), Mov(6, Reg(0)), Imm64(1, code.FuncAddress(10)), Call(1), Alu(code.ADD, 0, Reg(6)), Exit(),
+		// 7:
+		Call(0), Mov(0, K(-1)), Exit(),
+		// 10:
+		Mov(0, K(1)), Exit()), false, tail, call)
+	second = other.Image(t, Program(2, Imm64(1, code.FuncAddress(10)), Call(1), Exit(), Exit(), Exit(), Exit(), Exit(), Exit(), Exit(),
+		// 10:
+		Mov(0, K(200)), Exit()), false, tail, call)
+	for range 2 {
+		if r0, err := first.Run(NewThread(t, false), 0, [5]uint64{}); err != nil || r0 != 201 {
+			t.Errorf("the callbacks return %d and %v, not 201", r0, err)
 		}
 	}
 }

@@ -1,7 +1,9 @@
 package interp
 
 import (
+	"encoding/binary"
 	"math"
+	"runtime"
 	"unsafe"
 
 	"skep/vm/engine"
@@ -126,11 +128,55 @@ func offset(in *insn) uint64 { return uint64(int64(in.off)) }
 // at is the address as a pointer. It has been looked up, or the code is trusted: it points into a block, which does not move.
 func at(addr uint64) unsafe.Pointer { return unsafe.Add(unsafe.Pointer(nil), int(addr)) }
 
-func load8(a uint64) uint8       { return *(*uint8)(at(a)) }
-func store8(a uint64, v uint8)   { *(*uint8)(at(a)) = v }
-func load16(a uint64) uint16     { return *(*uint16)(at(a)) }
-func store16(a uint64, v uint16) { *(*uint16)(at(a)) = v }
-func load32(a uint64) uint32     { return *(*uint32)(at(a)) }
-func store32(a uint64, v uint32) { *(*uint32)(at(a)) = v }
-func load64(a uint64) uint64     { return *(*uint64)(at(a)) }
-func store64(a uint64, v uint64) { *(*uint64)(at(a)) = v }
+// strict machines do not load and store at addresses that are no multiples of the size; Go's other ones do.
+const strict = runtime.GOARCH == "mips" || runtime.GOARCH == "mipsle" || runtime.GOARCH == "mips64" || runtime.GOARCH == "mips64le"
+
+func bytes(a uint64, n int) []byte { return unsafe.Slice((*byte)(at(a)), n) }
+
+func load8(a uint64) uint8     { return *(*uint8)(at(a)) }
+func store8(a uint64, v uint8) { *(*uint8)(at(a)) = v }
+
+func load16(a uint64) uint16 {
+	if strict {
+		return binary.NativeEndian.Uint16(bytes(a, 2))
+	}
+	return *(*uint16)(at(a))
+}
+
+func store16(a uint64, v uint16) {
+	if strict {
+		binary.NativeEndian.PutUint16(bytes(a, 2), v)
+		return
+	}
+	*(*uint16)(at(a)) = v
+}
+
+func load32(a uint64) uint32 {
+	if strict {
+		return binary.NativeEndian.Uint32(bytes(a, 4))
+	}
+	return *(*uint32)(at(a))
+}
+
+func store32(a uint64, v uint32) {
+	if strict {
+		binary.NativeEndian.PutUint32(bytes(a, 4), v)
+		return
+	}
+	*(*uint32)(at(a)) = v
+}
+
+func load64(a uint64) uint64 {
+	if strict {
+		return binary.NativeEndian.Uint64(bytes(a, 8))
+	}
+	return *(*uint64)(at(a))
+}
+
+func store64(a uint64, v uint64) {
+	if strict {
+		binary.NativeEndian.PutUint64(bytes(a, 8), v)
+		return
+	}
+	*(*uint64)(at(a)) = v
+}

@@ -57,7 +57,7 @@ func (m *Image) Run(t *engine.Thread, slot int, args [5]uint64) (uint64, error) 
 	if err := m.runnable(t, slot); err != nil {
 		return 0, engine.NewFault(m.program.Name, slot, [11]uint64{1: args[0], args[1], args[2], args[3], args[4]}, err)
 	}
-	outer, depth := t.Begin(m), t.Depth
+	outer, depth := t.Begin(m, &t.Left), t.Depth
 	r0, err := m.run(t, slot, &args)
 	t.End(outer)
 	t.Depth = depth

@@ -83,10 +83,14 @@ func (s *state) step(t *engine.Thread, pc int) (next int, err error) {
 }
 
 func (s *state) callHelper(t *engine.Thread, in *insn) (next int, err error) {
-	t.Depth = s.depth + 1
+	t.Depth, t.Left = s.depth+1, s.fuel
+	if t.TailCalls > 0 {
+		t.Continue(s.image)
+	}
 	a := t.Args()
 	copy(a[:], s.r[1:6])
 	s.r[0] = s.image.helpers[in.imm](t, a)
+	s.fuel = t.Left
 	if t.Depth = s.depth; t.Pending() {
 		tail, err := t.TakeTail()
 		if err != nil || tail != nil {
@@ -110,7 +114,7 @@ func (s *state) tailCall(t *engine.Thread, to engine.Image, err error) (next int
 		s.writes.refresh(t)
 		return 0, nil
 	}
-	if s.r[0], err = to.Run(t, 0, [5]uint64(s.r[1:6])); err != nil {
+	if s.r[0], err = t.RunInstead(to, &s.fuel, [5]uint64(s.r[1:6])); err != nil {
 		return 0, err
 	}
 	return s.exit(), nil

@@ -29,7 +29,7 @@ func TestArm64(t *testing.T) {
 		if out, err := build.CombinedOutput(); err != nil {
 			t.Fatalf("building %s for arm64: %v\n%s", pkg, err, out)
 		}
-		run := exec.Command(qemu, bin, "-test.short", "-test.skip", "TestKernel")
+		run := exec.Command(qemu, bin, "-test.short")
 		run.Dir = pkg
 		if out, err := run.CombinedOutput(); err != nil {
 			t.Errorf("%s on arm64: %v\n%s", pkg, err, out)

@@ -49,6 +49,7 @@ type common struct {
 	done, call, fuel, packet, depth, ret int
 	reads, writes                        [4]int // for a window that does not show 1, 2, 4 or 8 bytes
 	access                               int    // for what is never in a window
+	restore                              int
 }
 
 // maxPasses is more than it takes, most often four. Moving loops may make what was near far again, and so on: if that does not come to

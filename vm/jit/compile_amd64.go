@@ -50,6 +50,7 @@ func (c *compiler) routines() {
 	c.store(ctx, offAddr, tmp)
 	c.setExit(exitAccess, 0)
 	c.toGo()
+	c.common.restore = c.restore()
 	for size := range 4 {
 		c.common.reads[size] = c.lookup(offReads, size)
 		c.common.writes[size] = c.lookup(offWrites, size)
@@ -144,10 +145,26 @@ func (c *compiler) epilogue() {
 	c.rr(0, 0xff, 4, tmp2)
 }
 
-// tailCall leaves the function for another program.
+// tailCall leaves the function for another program. That one may not use registers that the caller does: it keeps them in no state, so
+// that a routine, to which it returns, gives them back.
 func (c *compiler) tailCall() {
 	c.unwind()
+	for _, r := range regs[6:10] {
+		c.push(r)
+	}
+	c.lea(tmp2, c.common.restore)
+	c.push(tmp2)
 	c.rm(0, 0xff, 4, ctx, offTail)
+}
+
+// restore begins the routine to which programs return that have been gone on in.
+func (c *compiler) restore() int {
+	start := c.here()
+	for r := 9; r >= 6; r-- {
+		c.pop(regs[r])
+	}
+	c.bytes(0xc3)
+	return start
 }
 
 // fits is asked after each pass: jumps go 2 GB far.

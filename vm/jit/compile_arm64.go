@@ -60,6 +60,7 @@ func (c *compiler) routines() {
 	c.store(ctx, offAddr, tmp)
 	c.setExit(exitAccess, 0)
 	c.toGo()
+	c.common.restore = c.restore()
 	for size := range 4 {
 		c.common.reads[size] = c.lookup(offReads, size)
 		c.common.writes[size] = c.lookup(offWrites, size)
@@ -171,11 +172,28 @@ func (c *compiler) epilogue() {
 	c.branch(tmp2)
 }
 
-// tailCall leaves the function for another program, which returns to whoever called.
+// tailCall leaves the function for another program. That one may not use registers that the caller does: it keeps them in no state, so
+// that a routine, to which it returns, gives them back.
 func (c *compiler) tailCall() {
 	c.unwind()
+	for _, r := range regs[6:10] {
+		c.push(r)
+	}
+	c.lea(tmp2, c.common.restore)
+	c.push(tmp2)
 	c.load(tmp2, ctx, offTail)
 	c.branch(tmp2)
+}
+
+// restore begins the routine to which programs return that have been gone on in.
+func (c *compiler) restore() int {
+	start := c.here()
+	for r := 9; r >= 6; r-- {
+		c.pop(regs[r])
+	}
+	c.pop(link)
+	c.word(0xd65f03c0)
+	return start
 }
 
 // fits is asked after each pass.

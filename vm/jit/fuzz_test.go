@@ -90,7 +90,7 @@ func FuzzEngines(f *testing.F) {
 // TestMutations does the same with random programs in which something has been changed, so that most of them end with a fault.
 func TestMutations(t *testing.T) {
 	a := newAgreement(t)
-	first, n, ran := seed(t), programs(t, 20000), 0
+	first, n, ran := enginetest.Seed(t), enginetest.Programs(t, 20000), 0
 	for i := range uint64(n) {
 		rng := rand.New(rand.NewPCG(first+i, 3))
 		insns := enginetest.NewRandom(first + i).Program.Insns

@@ -34,9 +34,10 @@ func TestAtomics(t *testing.T) {
 func TestControl(t *testing.T) { compiler.Control(t) }
 
 func TestTailCalls(t *testing.T) {
-	compiler.TailCalls(t, compiler)
-	compiler.TailCalls(t, interpreter)
-	interpreter.TailCalls(t, compiler)
+	for _, pair := range [][2]Engine{{compiler, compiler}, {compiler, interpreter}, {interpreter, compiler}} {
+		pair[0].TailCalls(t, pair[1])
+		pair[0].TailCallbacks(t, pair[1])
+	}
 }
 
 // TestArray looks up keys in an array inline.
@@ -64,3 +65,5 @@ func TestArray(t *testing.T) {
 		}
 	}
 }
+
+func TestRegions(t *testing.T) { compiler.Regions(t) }

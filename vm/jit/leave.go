@@ -37,7 +37,7 @@ func (m *Image) pending(t *engine.Thread, n *native) error {
 	case !same || to.mem == nil:
 		// Another engine's: it runs in the function's place, which then returns.
 		t.Depth--
-		n.regs[0], err = tail.Run(t, 0, [5]uint64(n.regs[1:6]))
+		n.regs[0], err = t.RunInstead(tail, &n.fuel, [5]uint64(n.regs[1:6]))
 		n.pc = m.address(f.exit)
 		return err
 	case t.Space != nil && !to.checked:

@@ -26,9 +26,9 @@ func (m *Image) Run(t *engine.Thread, slot int, args [5]uint64) (uint64, error) 
 	if err != nil {
 		return 0, engine.NewFault(m.program.Name, slot, [11]uint64{1: args[0], args[1], args[2], args[3], args[4]}, err)
 	}
-	outer, depth := t.Begin(m), t.Depth
+	outer, depth := t.Begin(m, &n.fuel), t.Depth
 	var r0 uint64
-	if n.running == 0 || outer == nil {
+	if n.running == 0 || outer.None() {
 		n.running, n.images, n.sp = 0, n.images[:0], n.stack
 		r0, err = m.run(t, n, f, &args)
 	} else {
@@ -160,6 +160,7 @@ func (m *Image) calls(t *engine.Thread, n *native, base uint64) {
 
 // call calls a helper in a run with tail calls.
 func (m *Image) call(t *engine.Thread, n *native, base uint64) {
+	t.Continue(m)
 	t.Depth = int((n.regs[10] - base) / engine.FrameSize)
 	n.regs[0] = m.helpers[n.exit>>rowShift](t, (*[5]uint64)(n.regs[1:6]))
 	n.refresh(t)

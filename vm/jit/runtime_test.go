@@ -4,6 +4,7 @@ package jit_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"math"
 	"runtime"
@@ -128,5 +129,38 @@ func TestPanic(t *testing.T) {
 	panics = false
 	if r0, err := m.Run(th, 0, [5]uint64{}); r0 != 5 || err != nil {
 		t.Errorf("after panics the program returns %d, %v", r0, err)
+	}
+}
+
+// TestShared runs both engines on the same memory at once: no atomic operation may get lost.
+func TestShared(t *testing.T) {
+	const rounds, runners = 20_000, 3
+	count := func(insns ...code.Insn) *code.Program {
+		return Program(0, Mov(6, K(rounds)), insns, Alu(code.SUB, 6, K(1)), If(code.JNE, 6, K(0), int16(-len(insns)-2)), Mov(0, K(0)), Exit())
+	}
+	// r1 is the memory: a word that is added to, one that is fetched from, one that bits are turned in, and one that is exchanged by
+	// comparison.
+	exchange := []code.Insn{Load(8, 0, 1, 24), Mov(2, Reg(0)), Mov(3, Reg(0)), Alu(code.ADD, 3, K(1)), Atomic(8, code.AtomicCmp, 1, 24, 3), If(code.JNE, 0, Reg(2), -6)}
+	p := count(append([]code.Insn{Mov(2, K(1)), Atomic(8, code.ADD, 1, 0, 2), Mov(2, K(3)), Atomic(4, code.ADD|code.AtomicFetch, 1, 8, 2),
+		Mov(2, K(5)), Atomic(8, code.XOR|code.AtomicFetch, 1, 16, 2)}, exchange...)...)
+	block := NewBlock(t, 64)
+	var wg sync.WaitGroup
+	for _, e := range []Engine{compiler, interpreter} {
+		m := e.Image(t, p, false)
+		for range runners {
+			th := NewThread(t, false)
+			wg.Go(func() {
+				if _, err := m.Run(th, 0, [5]uint64{block.Base()}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+	}
+	wg.Wait()
+	const all = 2 * runners * rounds
+	for i, want := range []uint64{all, 3 * all, 0, all} {
+		if got := binary.NativeEndian.Uint64(block.Bytes()[8*i:]); got != want {
+			t.Errorf("the word %d is %d, not %d", i, got, want)
+		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -16,6 +17,7 @@ type tally struct {
 	same, unsound, strict, unmodelled int
 	accepted, sameInsns, sameStates   int
 	unasked                           int
+	ours, kernels                     time.Duration
 	lines                             []string
 	missing                           map[string]int
 }
@@ -71,8 +73,16 @@ func TestScriptsAgree(t *testing.T) {
 	k := runningKernel(t)
 	var y tally
 	for _, s := range scriptPrograms(t, k.version) {
-		y.add(s.name, verify(s.prog, k.version, k.options()), k.load(s.prog, false))
+		start := time.Now()
+		r := verify(s.prog, k.version, k.options())
+		took := time.Since(start)
+		a := k.load(s.prog, false)
+		if a.accepted {
+			y.ours, y.kernels = y.ours+took, y.kernels+a.took
+		}
+		y.add(s.name, r, a)
 	}
+	t.Logf("%v here, %v in the kernel", y.ours, y.kernels)
 	y.log(t, 60)
 	if y.unsound > 0 {
 		t.Error("programs are accepted that the kernel rejects")

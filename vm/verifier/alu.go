@@ -37,8 +37,6 @@ func (v *verifier) write(r uint8) *reg {
 	return x
 }
 
-func (v *verifier) writeUnknown(r uint8) { v.write(r).setUnknown() }
-
 // linkable gives a number an id before it is copied, so that both learn from each other.
 func (v *verifier) linkable(src *reg) {
 	if src.kind != scalar {
@@ -207,19 +205,60 @@ func (v *verifier) binary(in insn) {
 			return
 		}
 	}
+	if v.rules.forksSigns && (in.op() == opAND || in.op() == opOR) && s.bits.isConst() {
+		v.forkSign(in, d)
+	}
 	constant := s.constOf(!is64)
 	delta := s.constValue(!is64)
 	v.arith(in, d, s)
-	if v.rules.deltaLinks && in.op() == opADD && is64 && d.id != 0 && constant {
-		if d.id&idDelta != 0 || delta > math.MaxInt32 {
-			d.id, d.off = 0, 0
-		} else {
-			d.id |= idDelta
-			d.off = int32(delta)
-		}
+	v.linkSum(in, d, delta, constant)
+}
+
+// forkSign walks both values of what is -1 or 0, as an arithmetic shift leaves it: 0 later, from this instruction on.
+func (v *verifier) forkSign(in insn, d *reg) {
+	all := d.smin == -1 && d.smax == 0
+	if !all && (d.s32min != -1 || d.s32max != 0) {
 		return
 	}
-	d.id = 0
+	other := &v.push(v.insn, v.insn).frame().regs[in.Dst()]
+	if all {
+		other.setConst(0)
+		d.setConst(^uint64(0))
+		return
+	}
+	other.setLow(0)
+	d.setLow(math.MaxUint32)
+}
+
+// linkSum remembers that a number is a constant more than it was: comparisons of what it was copied from tell of it too.
+func (v *verifier) linkSum(in insn, d *reg, delta uint64, constant bool) {
+	k := v.rules
+	is64 := in.class() == classALU64
+	off := int64(delta)
+	if !is64 {
+		off = int64(int32(delta))
+	}
+	ok := k.deltaLinks && d.id != 0 && constant && in.op() == opADD && is64 && delta <= math.MaxInt32
+	if k.deltaLinks32 {
+		ok = d.id != 0 && constant && (in.op() == opADD || in.op() == opSUB) && off == int64(int32(off)) && !(in.fromReg() && in.Src() == in.Dst())
+		if in.op() == opSUB {
+			ok = ok && off != math.MinInt32
+			off = -off
+		}
+	}
+	if !ok || d.id&idDelta != 0 {
+		if k.deltaLinks && d.id != 0 && (in.op() == opADD || k.deltaLinks32 && in.op() == opSUB) {
+			d.off = 0
+		}
+		d.id = 0
+		return
+	}
+	d.off = int32(off)
+	if is64 {
+		d.id |= idDelta64
+	} else {
+		d.id |= idDelta32
+	}
 }
 
 // pointerAdd adds a number to a pointer, or subtracts it. The result goes to the destination; pointerFirst says that it was the pointer.

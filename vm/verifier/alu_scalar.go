@@ -10,7 +10,7 @@ func (v *verifier) arith(in insn, d, s *reg) {
 	is64 := in.class() == classALU64
 	k := v.rules
 	src := *s
-	if !computable(in, &src, is64) {
+	if !computable(in, &src, is64) || !k.unknownOperands && !knownEnough(in, &src, is64) {
 		d.setUnknown()
 		return
 	}
@@ -56,6 +56,22 @@ func computable(in insn, s *reg, is64 bool) bool {
 		return false
 	}
 	return true
+}
+
+// knownEnough reports whether kernels before 6.10 follow the operation: with an operand that is not known, sums, differences and masks
+// only, and none with an operand of which contradictory things are known.
+func knownEnough(in insn, s *reg, is64 bool) bool {
+	known, sane := s.bits.isConst(), s.smin <= s.smax && s.umin <= s.umax
+	if known {
+		sane = s.smin == s.smax && s.umin == s.umax
+	}
+	if !is64 {
+		known, sane = s.bits.low32().isConst(), s.s32min <= s.s32max && s.u32min <= s.u32max
+		if known {
+			sane = s.s32min == s.s32max && s.u32min == s.u32max
+		}
+	}
+	return sane && (known || in.op() == opADD || in.op() == opSUB || in.op() == opAND)
 }
 
 func addSigned(alo, ahi, blo, bhi int64) (lo, hi int64) {
@@ -318,7 +334,9 @@ func (r *reg) sar(n uint8, is64 bool) {
 
 // swap turns the bytes of a number around, or only cuts it, as on a little-endian machine.
 func (r *reg) swap(width int, turns bool, k *rules) {
-	r.id, r.off = 0, 0
+	if turns || width < 64 {
+		r.id, r.off = 0, 0
+	}
 	if turns {
 		shift := 64 - width
 		r.bits = tnum{bits.ReverseBytes64(r.bits.value << shift), bits.ReverseBytes64(r.bits.mask << shift)}.cast(width / 8)

@@ -43,7 +43,7 @@ func (r *reg) deduce(k *rules) {
 		r.deduceOld()
 		return
 	}
-	r.deduce32()
+	r.deduce32(k)
 	r.deduce64(k)
 	r.deduceMixed()
 }
@@ -53,7 +53,7 @@ func (r *reg) limitS32(lo, hi int32)  { r.s32min, r.s32max = max(r.s32min, lo), 
 func (r *reg) limitU64(lo, hi uint64) { r.umin, r.umax = max(r.umin, lo), min(r.umax, hi) }
 func (r *reg) limitS64(lo, hi int64)  { r.smin, r.smax = max(r.smin, lo), min(r.smax, hi) }
 
-func (r *reg) deduce32() {
+func (r *reg) deduce32(k *rules) {
 	// Where the upper halves of a range's ends are equal, the lower halves are a range of their own.
 	if r.umin>>32 == r.umax>>32 {
 		r.limitU32(uint32(r.umin), uint32(r.umax))
@@ -82,6 +82,17 @@ func (r *reg) deduce32() {
 	}
 	if uint32(r.s32min) <= uint32(r.s32max) {
 		r.limitU32(uint32(r.s32min), uint32(r.s32max))
+		return
+	}
+	if !k.signCrossing32 {
+		return
+	}
+	if r.u32max < uint32(r.s32min) {
+		r.s32min = int32(r.u32min)
+		r.u32max = min(r.u32max, uint32(r.s32max))
+	} else if uint32(r.s32max) < r.u32min {
+		r.s32max = int32(r.u32max)
+		r.u32min = max(r.u32min, uint32(r.s32min))
 	}
 }
 

@@ -33,9 +33,7 @@ func scriptPrograms(t testing.TB, kernel Kernel) []sample {
 	catalog := &probe.Catalog{}
 	var all []sample
 	add := func(name string, src *diag.Source, named map[string]string) {
-		for _, s := range compiled(name, src, target, catalog, named) {
-			all = append(all, s)
-		}
+		all = append(all, compiled(name, src, target, catalog, named)...)
 	}
 	for _, name := range tools.Names() {
 		tool, err := tools.Load(name)
@@ -88,7 +86,7 @@ func compiled(name string, src *diag.Source, target *ir.Target, catalog *probe.C
 	}
 	for _, key := range slices.Sorted(maps.Keys(unit.Spec.Programs)) {
 		spec := unit.Spec.Programs[key]
-		p, err := flatten(unit.Spec, spec)
+		p, err := flatten(unit.Spec, spec, nil)
 		if err != nil {
 			continue
 		}

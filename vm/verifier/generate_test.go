@@ -92,7 +92,7 @@ func TestGeneratedAgree(t *testing.T) {
 	k := runningKernel(t)
 	n := 1500
 	if ktest.Emulated() {
-		n = 300
+		n = 2000
 	}
 	if s := os.Getenv("SKEP_GENERATED"); s != "" {
 		n, _ = strconv.Atoi(s)

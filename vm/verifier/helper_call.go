@@ -43,7 +43,6 @@ type helperCall struct {
 	fillSize int
 	fill     bool
 	sub      int // the callback
-	lockReg  reg
 	typ      *reg
 }
 

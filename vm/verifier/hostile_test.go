@@ -57,7 +57,7 @@ func hostilePrograms() map[string]*program {
 		deep = append(deep, join(function(asm.FnGetPrandomU32.Call(), "f"+string(rune('0'+i)), btf.StaticFunc), asm.JEq.Imm(asm.R0, 0, next+"x"), callTo(next), label(asm.Mov.Imm(asm.R6, 1), next+"x"), callTo(next), callTo(next), ret(0))...)
 	}
 	deep = append(deep, join(function(asm.Mov.Imm(asm.R0, 0), "f7", btf.StaticFunc), asm.Return())...)
-	p, err := flatten(&ebpf.CollectionSpec{}, &ebpf.ProgramSpec{Type: ebpf.SocketFilter, License: "GPL", Instructions: deep})
+	p, err := flatten(&ebpf.CollectionSpec{}, &ebpf.ProgramSpec{Type: ebpf.SocketFilter, License: "GPL", Instructions: deep}, nil)
 	if err != nil {
 		panic(err)
 	}

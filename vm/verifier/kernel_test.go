@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 	"unsafe"
 
 	"github.com/cilium/ebpf"
@@ -102,9 +103,12 @@ type kernelAnswer struct {
 	insns    int
 	states   int
 	peak     int
+	took     time.Duration
 	log      string
 	err      error
 }
+
+var verificationTime = regexp.MustCompile(`verification time (\d+) usec`)
 
 var processed = regexp.MustCompile(`processed (\d+) insns .* total_states (\d+) peak_states (\d+)`)
 
@@ -163,6 +167,10 @@ func (k *kernelUnderTest) load(p *program, verbose bool) kernelAnswer {
 			return k.load(p, true)
 		}
 	}
+	if m := verificationTime.FindStringSubmatch(a.log); m != nil {
+		n, _ := strconv.Atoi(m[1])
+		a.took = time.Duration(n) * time.Microsecond
+	}
 	if m := processed.FindStringSubmatch(a.log); m != nil {
 		a.insns, _ = strconv.Atoi(m[1])
 		a.states, _ = strconv.Atoi(m[2])
@@ -179,6 +187,9 @@ func (k *kernelUnderTest) mapOf(m *mapDef) (int, error) {
 	}
 	spec := m.spec.Copy()
 	spec.Name = ""
+	if m.frozen == nil {
+		spec.Contents = nil // programs in it are of no interest here
+	}
 	made, err := ebpf.NewMap(spec)
 	if err != nil {
 		return 0, fmt.Errorf("creating the map %s: %w", m.name, err)

@@ -65,6 +65,9 @@ func (v *verifier) syncLinked(s *state, known *reg, l *links) {
 		if r.kind != scalar || r == known || r.id&^idDelta != known.id&^idDelta {
 			continue
 		}
+		if (r.id^known.id)&idDelta == idDelta {
+			continue // one sum of 32 bits, one of 64
+		}
 		old := *r
 		*r = *known
 		r.life = old.life
@@ -75,5 +78,11 @@ func (v *verifier) syncLinked(s *state, known *reg, l *links) {
 		delta.setNumber(uint64(int64(old.off) - int64(known.off)))
 		r.off, r.id = old.off, old.id
 		r.add(&delta, v.rules)
+		if (r.id|known.id)&idDelta32 != 0 {
+			r.zext(v.rules)
+		}
+		if v.rules.deltaLinks32 {
+			r.sync(v.rules)
+		}
 	}
 }

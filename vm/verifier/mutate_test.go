@@ -73,7 +73,7 @@ func TestMutationsAgree(t *testing.T) {
 	base := append(scriptPrograms(t, k.version), twinPrograms()...)
 	n := 1500
 	if ktest.Emulated() {
-		n = 150
+		n = 400
 	}
 	if s := os.Getenv("SKEP_MUTATIONS"); s != "" {
 		n, _ = strconv.Atoi(s)

@@ -61,7 +61,7 @@ func (k *kernelUnderTest) weakArgs(t *testing.T, name string, def *btf.Typedef) 
 		}
 		insns := asm.Instructions{asm.LoadMem(asm.R1, asm.R1, int16(8*i), asm.DWord), asm.LoadMem(asm.R1, asm.R1, 0, asm.Byte), asm.Mov.Imm(asm.R0, 0), asm.Return()}
 		spec := &ebpf.ProgramSpec{Name: "p", Type: ebpf.Tracing, AttachType: ebpf.AttachTraceRawTp, AttachTo: name, License: "GPL", Instructions: insns}
-		prog, err := flatten(&ebpf.CollectionSpec{}, spec)
+		prog, err := flatten(&ebpf.CollectionSpec{}, spec, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -99,10 +99,11 @@ type program struct {
 	spec   *ebpf.ProgramSpec
 	insns  []insn
 	maps   map[int]*mapDef // by slot of the immediate load
-	btfVar map[int]*btf.Var
-	lines  []*Line // by slot; the last known one
+	lines  []*Line         // by slot; the last known one
 	funcs  map[int]*btf.Func
 	kfuncs map[int]string
+	// missing is what was not there to make the raw form; "" if all was.
+	missing string
 }
 
 // A Line is a place in the program's source.
@@ -121,10 +122,11 @@ func (l *Line) String() string {
 }
 
 // flatten makes the raw form of a program.
-func flatten(coll *ebpf.CollectionSpec, spec *ebpf.ProgramSpec) (*program, error) {
+func flatten(coll *ebpf.CollectionSpec, spec *ebpf.ProgramSpec, types Types) (*program, error) {
 	insns := slices.Clone(spec.Instructions)
+	missing := relocate(insns, types)
 	p := &program{
-		name: spec.Name, spec: spec, maps: map[int]*mapDef{}, btfVar: map[int]*btf.Var{}, funcs: map[int]*btf.Func{}, kfuncs: map[int]string{},
+		name: spec.Name, spec: spec, maps: map[int]*mapDef{}, funcs: map[int]*btf.Func{}, kfuncs: map[int]string{}, missing: missing,
 	}
 	known := map[string]*mapDef{}
 	var line *Line

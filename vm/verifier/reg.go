@@ -66,8 +66,12 @@ type reg struct {
 	u32max     uint32
 }
 
-// idDelta marks the id of a scalar that is a constant more than the others of that id.
-const idDelta = 1 << 31
+// idDelta marks the id of a scalar that is a constant more than the others of that id: computed with 64 bits, or with 32.
+const (
+	idDelta64 = 1 << 31
+	idDelta32 = 1 << 30
+	idDelta   = idDelta64 | idDelta32
+)
 
 func (r *reg) isPointer() bool   { return r.kind != scalar && r.kind != notInit }
 func (r *reg) nullable() bool    { return r.flags&maybeNull != 0 }
@@ -128,6 +132,12 @@ func (r *reg) setBounds(v uint64) {
 	r.bits = tnumConst(v)
 	r.smin, r.smax, r.umin, r.umax = int64(v), int64(v), v, v
 	r.s32min, r.s32max, r.u32min, r.u32max = int32(v), int32(v), uint32(v), uint32(v)
+}
+
+// setLow makes the lower 32 bits known.
+func (r *reg) setLow(v uint32) {
+	r.bits = r.bits.with32(tnumConst(uint64(v)))
+	r.s32min, r.s32max, r.u32min, r.u32max = int32(v), int32(v), v, v
 }
 
 // setNumber makes the register a known number.

@@ -58,12 +58,12 @@ func (v *verifier) checkLoadImm64(i int) {
 			v.reject("opcode", "a load of a map has an offset")
 		}
 		if p.maps[i] == nil {
-			v.reject("map", "the load names no map")
+			v.unmodelled("a map that is not in the collection")
 		}
 	case pseudoMapValue, pseudoMapIdxValue:
 		m := p.maps[i]
 		if m == nil {
-			v.reject("map", "the load names no map")
+			v.unmodelled("a map that is not in the collection")
 		}
 		if m.spec.Type == ebpf.Arena {
 			v.unmodelled("arena")

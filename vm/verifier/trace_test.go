@@ -45,10 +45,12 @@ func TestTrace(t *testing.T) {
 
 func (k *kernelUnderTest) compareWalks(t *testing.T, s sample) {
 	var mine []int
+	var regs [][11]reg
 	var text []string
 	o := k.options()
 	o.trace = func(v *verifier) {
 		mine = append(mine, v.insn)
+		regs = append(regs, *v.regs())
 		line := fmt.Sprintf("%d: frame %d", v.insn, v.cur.top)
 		for i := range v.regs() {
 			if x := &v.regs()[i]; x.kind != notInit {
@@ -81,6 +83,11 @@ func (k *kernelUnderTest) compareWalks(t *testing.T, s sample) {
 			break
 		}
 		n++
+		if n < len(regs) && mine[n] == at+s.prog.insns[at].width() {
+			if d := registerDifference(line, &regs[n]); d != "" {
+				t.Logf("step %d: kernel: %s\n%s", n, line, d)
+			}
+		}
 	}
 	if n < len(mine) {
 		t.Logf("kernel ends at step %d:\n%s\nhere:\n%s", n, tail(a.log, 60), strings.Join(text[max(0, n-6):min(len(text), n+3)], "\n"))

@@ -55,7 +55,7 @@ func twinPrograms() []sample {
 			}
 			name := w.name + []string{"/good", "/bad"}[i]
 			spec := &ebpf.ProgramSpec{Name: "twin", Type: kind, AttachType: w.to, License: "GPL", Instructions: insns}
-			p, err := flatten(&ebpf.CollectionSpec{Maps: m}, spec)
+			p, err := flatten(&ebpf.CollectionSpec{Maps: m}, spec, nil)
 			if err != nil {
 				panic(fmt.Sprintf("%s: %v", name, err))
 			}

@@ -70,7 +70,7 @@ func Verify(coll *ebpf.CollectionSpec, name string, kernel Kernel, opt Options) 
 	if spec == nil {
 		return nil, fmt.Errorf("no program %s in the collection", name)
 	}
-	p, err := flatten(coll, spec)
+	p, err := flatten(coll, spec, opt.Types)
 	if err != nil {
 		return nil, err
 	}
@@ -133,6 +133,9 @@ func verify(p *program, kernel Kernel, opt Options) (result *Result) {
 			panic(e)
 		}
 	}()
+	if p.missing != "" {
+		v.unmodelled(p.missing)
+	}
 	v.checkStructure()
 	v.checkProgramType()
 	v.checkFlow()

@@ -17,6 +17,19 @@ const (
 	Linux6_18 Kernel = 6<<16 | 18<<8
 )
 
+// Later are the versions between a kernel and the newest one known here, in their order.
+func (k Kernel) Later() (all []Kernel) {
+	for v := Linux5_10; v <= Linux6_18; v += 1 << 8 {
+		if v == linux(5, 20) {
+			v = linux(6, 0)
+		}
+		if v > k {
+			all = append(all, v)
+		}
+	}
+	return all
+}
+
 // Kernels are those that are asked about unless others are named.
 var Kernels = []Kernel{Linux5_10, Linux6_1, Linux6_12, Linux6_18}
 
@@ -43,25 +56,29 @@ func ParseKernel(s string) (Kernel, error) {
 type rules struct {
 	kernel Kernel
 
-	mixedBounds   bool // 6.8: 32-bit and 64-bit ranges learn from each other
-	deduceRounds  int  // how often they do: 2 since 6.8, 3 since 6.17
-	signCrossing  bool // 6.17: a signed range across 0 and an unsigned one
-	regRegRanges  bool // 6.8: a comparison of two registers narrows both; before, of one with a constant
-	wrappedSums   bool // 6.17: sums of which all wrap keep their range
-	signedMul     bool // 6.14: products of negative numbers have a range
-	signedBitwise bool // 6.9: and, or, xor of negative numbers keep an unsigned range
-	negRange      bool // 6.17: -x has a range
-	shl32Negative bool // 6.13: x << 32 keeps the sign's range for negative numbers too
-	tnumOverlap   bool // 6.18: equality is decided by known bits
-	tnumMulUnion  bool // 6.18: tighter products of partly known bits
-	jsetForgets   bool // 6.17: the false branch of & forgets ranges before it learns bits
+	mixedBounds     bool // 6.8: 32-bit and 64-bit ranges learn from each other
+	deduceRounds    int  // how often they do: 2 since 6.8, 3 since 6.17
+	signCrossing    bool // 6.17: a signed range across 0 and an unsigned one
+	signCrossing32  bool // 6.18: the same for 32 bits
+	regRegRanges    bool // 6.8: a comparison of two registers narrows both; before, of one with a constant
+	wrappedSums     bool // 6.17: sums of which all wrap keep their range
+	signedMul       bool // 6.14: products of negative numbers have a range
+	equalByRange    bool // 6.4: values of ranges that do not meet are not equal
+	unknownOperands bool // 6.10: products, | and ^ of two numbers that are not known have a range
+	signedBitwise   bool // 6.9: and, or, xor of negative numbers keep an unsigned range
+	negRange        bool // 6.17: -x has a range
+	shl32Negative   bool // 6.13: x << 32 keeps the sign's range for negative numbers too
+	tnumOverlap     bool // 6.18: equality is decided by known bits
+	tnumMulUnion    bool // 6.18: tighter products of partly known bits
+	jsetForgets     bool // 6.17: the false branch of & forgets ranges before it learns bits
 
 	deltaLinks     bool // 6.11: rX = rY + K learns from comparisons of rY
+	deltaLinks32   bool // 6.18: also differences, and of 32 bits
+	forksSigns     bool // 6.18: what is -1 or 0 is walked as both
 	spillIDs       bool // 6.8: a spilled number and its register learn from each other
 	narrowSpills   bool // 6.9: spills and fills of parts keep ranges
 	preciseIDs     bool // 6.5: numbers of one id become precise together
 	scalarIDCheck  bool // 6.5: ids of precise numbers are compared
-	spillPartial   bool // 5.16: numbers of 4 and less bytes are spilled as such
 	callPrecision  bool // 6.4: precision is followed through subprograms
 	stackPrecision bool // 6.8: and through stack accesses by any register
 	lazyPrecision  bool // 6.2: states are stored imprecise until something asks
@@ -79,7 +96,6 @@ type rules struct {
 	isaV4         bool // 6.6: signed division, sign-extending moves and loads, bswap, long jumps
 	fetchAtomics  bool // 5.12
 	acquire       bool // 6.15: load-acquire and store-release
-	roMapReads    bool // 5.5: constants of frozen maps
 	stackRound16  bool // 6.9: a frame's size is rounded to 16 bytes, before to 32
 	privateStack  bool // 6.13: probes get a stack of their own
 	tailReachable bool // 6.18: a tail call returns as a call may
@@ -97,14 +113,14 @@ type rules struct {
 func rulesOf(k Kernel) *rules {
 	since := func(major, minor uint32) bool { return k >= linux(major, minor) }
 	r := &rules{
-		kernel: k, mixedBounds: since(6, 8), deduceRounds: 1, signCrossing: since(6, 17), regRegRanges: since(6, 8), wrappedSums: since(6, 17),
-		signedMul: since(6, 14), signedBitwise: since(6, 9), negRange: since(6, 17), shl32Negative: since(6, 13), tnumOverlap: since(6, 18),
-		tnumMulUnion: since(6, 18), jsetForgets: since(6, 17), deltaLinks: since(6, 11), spillIDs: since(6, 8), narrowSpills: since(6, 9),
+		kernel: k, mixedBounds: since(6, 8), deduceRounds: 1, signCrossing: since(6, 17), signCrossing32: since(6, 18), regRegRanges: since(6, 8), wrappedSums: since(6, 17),
+		signedMul: since(6, 14), equalByRange: since(6, 4), unknownOperands: since(6, 10), signedBitwise: since(6, 9), negRange: since(6, 17), shl32Negative: since(6, 13), tnumOverlap: since(6, 18),
+		tnumMulUnion: since(6, 18), jsetForgets: since(6, 17), deltaLinks: since(6, 11), deltaLinks32: since(6, 18), forksSigns: since(6, 18), spillIDs: since(6, 8), narrowSpills: since(6, 9),
 		preciseIDs: since(6, 5), scalarIDCheck: since(6, 5), callPrecision: since(6, 4),
 		stackPrecision: since(6, 8), lazyPrecision: since(6, 2), uninitStack: since(5, 10), uninitBelow: since(6, 8), miscIsScalar: since(6, 9), longHistory: since(6, 12),
 		callbackLoops: since(6, 8), callbacks: since(5, 13), loopHelper: since(5, 17), staticRegs: since(6, 15), staticStack: since(6, 18),
-		mayGoto: since(6, 9), isaV4: since(6, 6), fetchAtomics: since(5, 12), acquire: since(6, 15), roMapReads: since(5, 5),
-		stackRound16: since(6, 9), privateStack: since(6, 13), tailReachable: since(6, 18), helperAccess: since(6, 14), cpuRange: since(6, 10), constantKeys: since(6, 14), swapBits: since(6, 18), trustedArgs: since(6, 2), longJumps: since(6, 1), wholeRecords: since(5, 18), freeIDs: since(6, 18), ctxImmediates: since(6, 4),
+		mayGoto: since(6, 9), isaV4: since(6, 6), fetchAtomics: since(5, 12), acquire: since(6, 15),
+		stackRound16: since(6, 9), privateStack: since(6, 13), tailReachable: since(6, 18), helperAccess: since(6, 14), cpuRange: since(6, 10), constantKeys: since(6, 14), swapBits: since(6, 18), trustedArgs: since(6, 2), longJumps: since(6, 1), wholeRecords: since(5, 18), freeIDs: since(6, 12), ctxImmediates: since(6, 4),
 	}
 	if r.mixedBounds {
 		r.deduceRounds = 2

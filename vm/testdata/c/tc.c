@@ -100,3 +100,28 @@ SEC("socket") int filter(struct __sk_buff *skb)
 	answer(3, skb->protocol);
 	return first == 0x45 ? skb->len : 0;
 }
+
+SEC("cgroup_skb/ingress") int cgroup(struct __sk_buff *skb)
+{
+	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	struct iphdr *ip = data;
+	answer(0, skb->len);
+	answer(1, skb->protocol);
+	answer(2, skb->family);
+	answer(3, skb->remote_ip4);
+	answer(4, skb->local_ip4);
+	answer(5, skb->ifindex);
+	answer(6, skb->pkt_type);
+	answer(7, skb->hash);
+	answer(8, skb->vlan_present);
+	answer(9, skb->remote_ip6[3]);
+	if ((void *)(ip + 1) > end)
+		return 0;
+	answer(10, ip->protocol);
+	u32 four = 0;
+	answer(11, -skb_load_bytes_relative(skb, 0, &four, 4, 0));
+	answer(12, four);
+	answer(13, -skb_load_bytes_relative(skb, 9, &four, 1, 1));
+	answer(14, four);
+	return 1;
+}
