@@ -52,7 +52,7 @@ func (t *tracer) reached(k *task, b *breakpoint, regs *unix.PtraceRegs) {
 		return
 	}
 	var to [8]byte
-	if k.read(stack, to[:]) != nil {
+	if readMemory(k.tid, stack, to[:]) != nil {
 		return
 	}
 	addr := binary.NativeEndian.Uint64(to[:])

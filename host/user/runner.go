@@ -25,7 +25,33 @@ type hook struct {
 type event struct {
 	task *task
 	regs *unix.PtraceRegs // of the task in user mode; nil if they are not known
+
+	// What was read of the task's memory, which does not run: helpers read texts in small steps.
+	ahead     [readAhead]byte
+	aheadAt   uint64
+	aheadSize int
 }
+
+// readAhead is how much is read at once, within a page. It divides every page's size.
+const readAhead = 256
+
+// read copies memory of the task.
+func (e *event) read(addr uint64, to []byte) error {
+	if at := addr - e.aheadAt; addr >= e.aheadAt && at+uint64(len(to)) <= uint64(e.aheadSize) {
+		copy(to, e.ahead[at:])
+		return nil
+	}
+	e.aheadSize = 0
+	if n := min(readAhead, os.Getpagesize()-int(addr)&(os.Getpagesize()-1)); len(to) < n && readMemory(e.task.tid, addr, e.ahead[:n]) == nil {
+		e.aheadAt, e.aheadSize = addr, n
+		copy(to, e.ahead[:])
+		return nil
+	}
+	return readMemory(e.task.tid, addr, to)
+}
+
+// set makes it another event.
+func (e *event) set(t *task, regs *unix.PtraceRegs) { e.task, e.regs, e.aheadSize = t, regs, 0 }
 
 // runner runs the session's programs, one at a time. All of it is under the session's lock.
 type runner struct {
@@ -152,7 +178,7 @@ func (r *runner) do(hooks []hook, ctx vm.Context) error {
 
 // self runs a program for an event of our own.
 func (r *runner) self(h hook) error {
-	r.event = event{task: &r.own}
+	r.event.set(&r.own, nil)
 	ctx := r.words
 	if h.program.Type == ebpf.PerfEvent {
 		ctx = r.perf
@@ -163,7 +189,7 @@ func (r *runner) self(h hook) error {
 
 // syscall runs the programs of a raw tracepoint of system calls: with the registers, and the number or the result.
 func (r *runner) syscall(t *task, regs *unix.PtraceRegs, word uint64, hooks []hook) {
-	r.event = event{task: t, regs: regs}
+	r.event.set(t, regs)
 	copyRegs(r.regs.Bytes(), regs)
 	words := unsafe.Slice((*uint64)(unsafe.Pointer(unsafe.SliceData(r.words.Bytes()))), 2)
 	words[0], words[1] = r.at, word
@@ -172,7 +198,7 @@ func (r *runner) syscall(t *task, regs *unix.PtraceRegs, word uint64, hooks []ho
 
 // function runs programs with the registers of a task that has reached a place in its code.
 func (r *runner) function(t *task, regs *unix.PtraceRegs, hooks []hook) {
-	r.event = event{task: t, regs: regs}
+	r.event.set(t, regs)
 	clear(r.probe.Bytes())
 	copyRegs(r.probe.Bytes(), regs)
 	r.do(hooks, r.probe)
@@ -180,7 +206,7 @@ func (r *runner) function(t *task, regs *unix.PtraceRegs, hooks []hook) {
 
 // sample runs programs with the registers of a task that was running.
 func (r *runner) sample(t *task, regs *unix.PtraceRegs, hooks []hook) {
-	r.event = event{task: t, regs: regs}
+	r.event.set(t, regs)
 	clear(r.perf.Bytes())
 	copyRegs(r.perf.Bytes(), regs)
 	r.do(hooks, r.perf)
@@ -188,7 +214,7 @@ func (r *runner) sample(t *task, regs *unix.PtraceRegs, hooks []hook) {
 
 // tracepoint runs programs with a record, which fill has written.
 func (r *runner) tracepoint(t *task, regs *unix.PtraceRegs, hooks []hook, fill func(record []byte)) {
-	r.event = event{task: t, regs: regs}
+	r.event.set(t, regs)
 	b := r.record.Bytes()
 	clear(b)
 	fill(b)
@@ -207,7 +233,7 @@ func (r *runner) say(what int, line string) {
 func (s *session) machineHost() vm.Host {
 	on := func(t *vm.Thread) *event { return t.Event.(*event) }
 	return vm.Host{
-		ReadUser: func(t *vm.Thread, addr uint64, to []byte) error { return on(t).task.read(addr, to) },
+		ReadUser: func(t *vm.Thread, addr uint64, to []byte) error { return on(t).read(addr, to) },
 		ReadKernel: func(t *vm.Thread, addr uint64, to []byte) error {
 			if regs := s.runner.regs.Bytes(); addr >= s.runner.at && addr+uint64(len(to)) <= s.runner.at+uint64(len(regs)) {
 				copy(to, regs[addr-s.runner.at:])

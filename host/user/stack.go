@@ -13,7 +13,7 @@ func (e *event) stack(frames []uint64) int {
 	n := 1
 	for ; n < len(frames); n++ {
 		var b [16]byte
-		if e.task.read(fp, b[:]) != nil {
+		if e.read(fp, b[:]) != nil {
 			break
 		}
 		fp, frames[n] = binary.NativeEndian.Uint64(b[:]), binary.NativeEndian.Uint64(b[8:])

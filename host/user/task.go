@@ -49,8 +49,6 @@ type inherited struct {
 	valid bool
 }
 
-func (t *task) read(addr uint64, to []byte) error { return readMemory(t.tid, addr, to) }
-
 // asTask is the task as the machine's helpers see it.
 func (t *task) asTask(want properties) vm.Task {
 	v := vm.Task{TID: uint32(t.tid), PID: uint32(t.pid), Address: taskAddress(t.tid)}

@@ -106,25 +106,43 @@ type kernelSigaction struct {
 	mask                     uint64
 }
 
-// prepareBell makes the signal interrupt system calls of this thread instead of restarting them.
+const (
+	noChildStop = 0x1        // SA_NOCLDSTOP
+	restart     = 0x10000000 // SA_RESTART
+)
+
+// prepareBell makes the signal interrupt system calls of this thread instead of restarting them, and each stop of a tracee be told by wait4
+// alone: a SIGCHLD for each would wake another thread, for nothing.
 func prepareBell() error {
 	var set unix.Sigset_t
 	set.Val[0] = 1 << (bell - 1)
-	if err := unix.PthreadSigmask(unix.SIG_UNBLOCK, &set, nil); err != nil { // whoever started skep may have blocked it
-		return fmt.Errorf("preparing to be interrupted: %w", err)
+	err := unix.PthreadSigmask(unix.SIG_UNBLOCK, &set, nil) // whoever started skep may have blocked it
+	if err == nil {
+		err = changeFlags(bell, func(flags uintptr) uintptr { return flags &^ restart })
 	}
+	if err == nil {
+		err = changeFlags(unix.SIGCHLD, func(flags uintptr) uintptr { return flags | noChildStop })
+	}
+	if err != nil {
+		return fmt.Errorf("preparing signals: %w", err)
+	}
+	return nil
+}
+
+// changeFlags changes the flags with which a signal is handled.
+func changeFlags(signal unix.Signal, change func(uintptr) uintptr) error {
 	var act kernelSigaction
 	call := func(set, get *kernelSigaction) error {
-		_, _, e := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(bell), uintptr(unsafe.Pointer(set)), uintptr(unsafe.Pointer(get)), 8, 0, 0)
+		_, _, e := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(signal), uintptr(unsafe.Pointer(set)), uintptr(unsafe.Pointer(get)), 8, 0, 0)
 		if e != 0 {
-			return fmt.Errorf("preparing to be interrupted: %w", e)
+			return e
 		}
 		return nil
 	}
 	if err := call(nil, &act); err != nil {
 		return err
 	}
-	act.flags &^= 0x10000000 // SA_RESTART
+	act.flags = change(act.flags)
 	return call(&act, nil)
 }
 
