@@ -22,7 +22,7 @@ var layers = [][]string{
 	{"lang/bpftrace/lower"},
 	{"host"},
 	{"trace"},
-	{"host/kernel", "app/tools"},
+	{"host/kernel", "host/user", "app/tools"},
 	{"cmd/..."},
 }
 

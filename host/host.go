@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"syscall"
 	"time"
 
 	"github.com/cilium/ebpf"
@@ -28,6 +29,7 @@ type Host interface {
 // Options of a session.
 type Options struct {
 	PID        int    // events of this process only, where the kind of attachment allows; 0 for all
+	Child      int    // the process that is to become the command of -c, for hosts that see only what they trace; 0 for none
 	RingPages  int    // size of the data ring in pages; 0: chosen by the number of CPUs and the memory
 	RingMap    string // names of the ring buffers in the spec, ControlMap of the control ring
 	ControlMap string
@@ -42,6 +44,8 @@ type Options struct {
 	// TrackProcesses, if not nil, receives the life of processes and their executable mappings from before the programs
 	// are attached, so that addresses of processes that have exited can be named.
 	TrackProcesses ProcessSink
+	// Notice, if not nil, gets lines for the user about what the host cannot do, each once. Calls may come from any goroutine.
+	Notice func(line string)
 }
 
 // ProcessSink is told what processes do. Calls come from one goroutine.
@@ -90,6 +94,11 @@ type ProgramTimer interface {
 	TimeRuns(program string, n int) (time.Duration, error)
 }
 
+// Command is a Session that waits for the command of -c itself, since it traces it. ok is false until the command has ended.
+type Command interface {
+	ExitStatus() (status syscall.WaitStatus, ok bool)
+}
+
 // Map is a map of a session as user space sees it. Keys and values are bytes in the machine's order; per-CPU values come as one
 // slice per possible CPU. Slices are valid until the next call only.
 type Map interface {
@@ -122,6 +131,7 @@ type Ring interface {
 
 // Missing says that this host lacks something. It is the typed error for kernel features.
 type Missing struct {
+	On    string // "" for the kernel
 	What  string // "kprobe", "ring buffer", "BTF"
 	Since string // "Linux 5.8", or "" if it is a matter of configuration
 	Why   string // "CONFIG_KPROBES is not set", "lockdown=confidentiality"
@@ -129,7 +139,11 @@ type Missing struct {
 }
 
 func (e *Missing) Error() string {
-	s := e.What + " is not available on this kernel"
+	on := e.On
+	if on == "" {
+		on = "this kernel"
+	}
+	s := e.What + " is not available on " + on
 	if e.Why != "" {
 		s += ": " + e.Why
 	}

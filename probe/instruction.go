@@ -20,6 +20,14 @@ func instructionStart(arch string, code []byte, offset uint64) (is, known bool) 
 	return at == offset, true
 }
 
+// InstructionLength is the length in bytes of the instruction that code begins with, 0 if it is not known.
+func InstructionLength(arch string, code []byte) int {
+	if arch != "amd64" {
+		return min(len(code), 4)
+	}
+	return x86Length(code)
+}
+
 // Shapes of what follows an opcode of x86-64: bits that can be combined.
 const (
 	xModRM = 1 << iota

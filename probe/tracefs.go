@@ -28,6 +28,13 @@ func OpenTracefs(dir string) *Tracefs {
 	return t
 }
 
+// NoTracefs returns a tracefs that cannot be read, for the reason given, and is not looked for.
+func NoTracefs(reason error) *Tracefs {
+	t := &Tracefs{fd: -1, err: reason}
+	t.once.Do(func() {})
+	return t
+}
+
 // Err tells why tracefs cannot be read, and what to do, or nil.
 func (t *Tracefs) Err() error {
 	t.once.Do(t.open)

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"skep/host"
 )
 
 // Child is the command of -c. It is started early, so that its process id is known, but runs nothing of the command until it is
@@ -25,7 +27,8 @@ type Child struct {
 	status  *os.File // from which the stub tells that the command cannot be run
 	done    chan struct{}
 	ended   atomic.Bool
-	failure error // once done: why the command could not be run
+	failure error            // once done: why the command could not be run
+	state   *os.ProcessState // once done: how it ended; nil if its tracer has found that out
 }
 
 const childName = "skep: child"
@@ -91,7 +94,9 @@ func (c *Child) start(args []string) error {
 
 // wait waits for the end of the command, or of the stub that could not run it.
 func (c *Child) wait() {
-	c.process.Wait()
+	// A tracer in this process must be told of its stops, which waiting for the process would take away. Its end is no such thing.
+	_ = waitPID(c.process.Pid)
+	c.state, _ = c.process.Wait()
 	var result [4]byte
 	if n, _ := c.status.Read(result[:]); n == len(result) {
 		c.failure = fmt.Errorf("running %s: %w", c.command, syscall.Errno(-int32(binary.NativeEndian.Uint32(result[:]))))
@@ -150,6 +155,41 @@ func (c *Child) end() {
 
 // Stop ends a child that no run has taken over.
 func (c *Child) Stop() { c.end() }
+
+// exitStatus is how the command has ended, as shells say it. ok is false if that is not known, or it was never run.
+func (c *Child) exitStatus(session host.Session) (code int, ok bool) {
+	if !c.ended.Load() || c.failure != nil {
+		return 0, false
+	}
+	var status syscall.WaitStatus
+	if tracer, is := session.(host.Command); is {
+		status, ok = tracer.ExitStatus()
+	}
+	if !ok && c.state != nil {
+		status, ok = c.state.Sys().(syscall.WaitStatus)
+	}
+	switch {
+	case !ok:
+		return 0, false
+	case status.Signaled():
+		return 128 + int(status.Signal()), true
+	}
+	return status.ExitStatus(), true
+}
+
+// waitPID returns when a process has ended, and leaves it to be waited for.
+func waitPID(pid int) error {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return fmt.Errorf("watching process %d: %w", pid, err)
+	}
+	defer unix.Close(fd)
+	for {
+		if _, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, -1); err != unix.EINTR {
+			return err
+		}
+	}
+}
 
 // watchPID calls f when a process ends. The goroutine that waits ends with the process of the tracer.
 func watchPID(pid int, f func()) error {

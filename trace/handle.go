@@ -81,7 +81,7 @@ func (r *run) handleEvent(e *event, record []byte) {
 		r.zeroMap(e.schema.Map)
 	case schema.Exit:
 		if !r.exited {
-			r.exited, r.exitCode = true, int(number(0))
+			r.exited, r.exitGiven, r.exitCode = true, true, int(number(0))
 		}
 	case schema.RunError:
 		r.errors.add(int(number(0)), int(int32(number(1))))

@@ -42,6 +42,7 @@ type run struct {
 	stopped   chan struct{} // closed when the run is to end
 	stopping  atomic.Bool
 	exited    bool // exit() was called
+	exitGiven bool // it was, at any time
 	exitCode  int
 	erred     bool // errorf() was called
 
@@ -225,6 +226,11 @@ func (r *run) finish() {
 func (r *run) result() (int, error) {
 	switch err := r.out.err; {
 	case err == nil:
+		if c := r.opt.Child; c != nil && r.opt.ChildStatus && !r.exitGiven {
+			if code, ok := c.exitStatus(r.session); ok {
+				return code, nil
+			}
+		}
 		return r.exitCode, nil
 	case errors.Is(err, syscall.EPIPE):
 		return pipeExit, nil

@@ -46,6 +46,8 @@ type Options struct {
 
 	// Child is the command of -c, started but waiting; it is let go when the probes are attached, and its end ends the run.
 	Child *Child
+	// ChildStatus makes the command's exit status that of the run, unless the script has given one.
+	ChildStatus bool
 	// PID is the process of -p: its end ends the run.
 	PID int
 

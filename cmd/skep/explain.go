@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -29,7 +28,7 @@ func (t *tracing) explainHooks(unit *lower.Unit, questions []check.Question, loa
 	if err != nil {
 		return t.explain(unit, err)
 	}
-	_, failed, err := session.Attach(context.Background())
+	failed, err := t.attachOnly(session)
 	if err != nil {
 		return errors.Join(t.explain(unit, err), session.Close())
 	}

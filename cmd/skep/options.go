@@ -44,7 +44,8 @@ OPTIONS
     --unsafe       allow system(), signal() and the like
     --dry-run      stop when everything is attached
     --explain      tell what the script asks about the kernel, and what it is attached to; then stop
-    --host HOST    kernel (the default)
+    --host HOST    kernel, or user: a command (-c) or process (-p) and its children, without privileges;
+                   the default where the kernel refuses
     -d STAGE       print a stage of the compiler: ast, types, ir, ir-opt, asm or all
     --fmt          print the script in the usual form
     --test         run the probes test:… of the script, each on its own; --bench times its probes bench:…
@@ -75,6 +76,7 @@ type options struct {
 	version     bool
 	info        bool
 	pid         int
+	about       int      // of a tool: the process that its script looks for by itself, where -p is none of skep's
 	child       []string // a command with its arguments
 	output      string
 	format      string
@@ -236,8 +238,8 @@ func (o *options) validate() error {
 	if !slices.Contains([]string{"line", "full", "none"}, o.buffering) {
 		return &errUsage{fmt.Sprintf("-B wants line, full or none, not %q", o.buffering)}
 	}
-	if !slices.Contains([]string{"", "kernel"}, o.host) {
-		return &errUsage{fmt.Sprintf("--host wants kernel, not %q", o.host)}
+	if !slices.Contains([]string{"", "kernel", "user"}, o.host) {
+		return &errUsage{fmt.Sprintf("--host wants kernel or user, not %q", o.host)}
 	}
 	if o.pid != 0 && o.child != nil {
 		return &errUsage{"-p and -c cannot be used together"}

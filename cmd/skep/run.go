@@ -13,7 +13,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"skep/host"
-	"skep/host/kernel"
 	"skep/internal/diag"
 	"skep/lang/bpftrace/check"
 	"skep/lang/bpftrace/lower"
@@ -45,7 +44,7 @@ func runTrace(env *environment, args []string) int {
 
 // runScript compiles the script that the options name, and runs it.
 func runScript(env *environment, o *options) int {
-	code, err := (&tracing{environment: env, options: o, catalog: &probe.Catalog{}, kernel: kernel.New()}).run()
+	code, err := (&tracing{environment: env, options: o}).run()
 	if err != nil && !errors.Is(err, trace.ErrInterrupted) {
 		return fail(env, err)
 	}
@@ -56,9 +55,8 @@ func runScript(env *environment, o *options) int {
 type tracing struct {
 	*environment
 	*options
-	catalog *probe.Catalog
-	kernel  *kernel.Host
-	asked   []check.Question // what the script asked about the kernel
+	place *place
+	asked []check.Question // what the script asked about the kernel
 }
 
 func (t *tracing) run() (exit int, err error) {
@@ -83,7 +81,7 @@ func (t *tracing) run() (exit int, err error) {
 	if err := t.pickTrials(script); err != nil {
 		return 0, err
 	}
-	if err := kernel.Privileges(); err != nil {
+	if err := t.choose(); err != nil {
 		return 0, err
 	}
 	unit, err := t.compile(script)
@@ -107,7 +105,7 @@ func (t *tracing) compileOnly() bool {
 }
 
 func (t *tracing) compile(script *syntax.Script) (*lower.Unit, error) {
-	target, err := t.kernel.Target()
+	target, err := t.place.host.Target()
 	if err != nil {
 		return nil, err
 	}
@@ -117,10 +115,10 @@ func (t *tracing) compile(script *syntax.Script) (*lower.Unit, error) {
 		return addr, err == nil
 	}
 	tree, list := check.Check(script, check.Options{
-		Catalog: t.catalog, Target: target,
+		Catalog: t.place.probes, Target: target,
 		Args: t.args, Named: t.named, Env: os.Getenv,
 		Unsafe: t.unsafe, PID: t.pid, HasChild: t.child != nil,
-		KernelAddress: address, UserSymbol: userSymbol, CgroupID: cgroupID, Usable: t.kernel.Usable,
+		KernelAddress: address, UserSymbol: userSymbol, CgroupID: cgroupID, Usable: t.place.usable,
 	})
 	if show(t.environment, t.options, list) {
 		return nil, errShown{}
@@ -128,11 +126,12 @@ func (t *tracing) compile(script *syntax.Script) (*lower.Unit, error) {
 	t.asked = tree.Questions
 	t.dump("types", func() string { return check.Dump(tree) })
 	unit, err := lower.Lower(tree, lower.Options{
-		Target: target, Types: t.catalog.Types, KernelAddress: address,
-		Dump:         t.stageDump(),
-		OtherPIDNS:   otherPIDNamespace(),
-		PID:          t.pid,
-		HelperErrors: t.helperCheck,
+		Target: target, Types: t.place.catalog.Types, KernelAddress: address,
+		Dump:             t.stageDump(),
+		HasRawTracepoint: t.place.hasRaw,
+		OtherPIDNS:       t.place.otherPIDs,
+		PID:              t.pid,
+		HelperErrors:     t.helperCheck,
 	})
 	var refused *diag.List
 	if errors.As(err, &refused) {
@@ -179,6 +178,9 @@ func (t *tracing) trace(unit *lower.Unit) (exit int, err error) {
 	load := host.Options{
 		PID: t.pid, RingMap: lower.MapEvents, RingPages: unit.Script.Config.RingPages, ControlMap: lower.MapControl, StateMap: lower.MapState,
 	}
+	if t.place.traces {
+		load.PID = t.followed()
+	}
 	if t.wants("verifier") {
 		load.VerifierLog = func(program, log string) {
 			fmt.Fprintf(t.stderr, "The verifier's log of %s:\n%s\n\n", program, log)
@@ -199,7 +201,9 @@ func (t *tracing) trace(unit *lower.Unit) (exit int, err error) {
 			return 0, err
 		}
 		defer opt.Child.Stop()
+		load.Child, opt.ChildStatus = opt.Child.PID(), t.place.traces
 	}
+	load.Notice = t.warnOnce
 	session, err := t.load(unit, unit.Attach, load)
 	if err != nil {
 		return 0, t.explain(unit, err)
@@ -225,7 +229,7 @@ func (t *tracing) load(unit *lower.Unit, attach []probe.Attach, opt host.Options
 			}
 		}()
 	}
-	return t.kernel.Load(unit.Spec, attach, opt)
+	return t.place.host.Load(unit.Spec, attach, opt)
 }
 
 // tryAttaching loads and attaches everything, but runs nothing, not even begin.
@@ -234,7 +238,7 @@ func (t *tracing) tryAttaching(unit *lower.Unit, load host.Options) error {
 	if err != nil {
 		return t.explain(unit, err)
 	}
-	_, failed, err := session.Attach(context.Background())
+	failed, err := t.attachOnly(session)
 	if err == nil {
 		for _, f := range failed {
 			fmt.Fprintln(t.stderr, "WARNING:", f)
@@ -242,6 +246,15 @@ func (t *tracing) tryAttaching(unit *lower.Unit, load host.Options) error {
 	}
 	session.Disable()
 	return errors.Join(t.explain(unit, err), session.Close())
+}
+
+// attachOnly attaches everything to see what can be. In user space that is known when all is loaded, and there is no process yet.
+func (t *tracing) attachOnly(session host.Session) ([]*host.AttachError, error) {
+	if t.place.traces {
+		return nil, nil
+	}
+	_, failed, err := session.Attach(context.Background())
+	return failed, err
 }
 
 // withoutRuns leaves out what is run by us, such as begin.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"skep/app/tools"
@@ -44,6 +45,7 @@ func runTool(env *environment, name string, args []string) int {
 		output: call.Output, verbose: call.Verbose, format: "text", buffering: "line", quiet: true, bare: true,
 		explainOnly: call.Explain, pid: call.PID, child: call.Command,
 	}
+	o.about, _ = strconv.Atoi(call.Params["pid"])
 	if call.JSON {
 		o.format = "json"
 	}

@@ -30,6 +30,9 @@ func (t tool) command(args ...string) *exec.Cmd {
 // peers are what skep is measured beside; the zero value is without them.
 type peers struct{ root string }
 
+// alone is for rows that find the other side themselves, on this machine.
+func alone(peers) *tool { return nil }
+
 func bpftrace(p peers) *tool { return p.tool("bpftrace", "usr/bin") }
 
 // tool finds a program of the peers' folder; nil if there is none.

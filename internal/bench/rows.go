@@ -33,6 +33,7 @@ func rows() []row {
 		{"increments", bpftrace, measureIncrements},
 		{"size", bpftrace, measureSize},
 		{"interrupt", bpftrace, measureInterrupt},
+		{"user host", alone, measureUser},
 	}
 	for _, r := range readyMade() {
 		list = append(list, row{"tool " + r.name, r.peer, r.measure})

@@ -115,6 +115,9 @@ func newJob(name string, args []string) (func() error, error) {
 		how, program, rest := a.text(), a.text(), a.args
 		a.args = nil
 		job = func() error { return become(how, program, rest) }
+	case "fork":
+		n := a.number()
+		job = func() error { return repeat(n, fork) }
 	case "thread":
 		n := a.number()
 		job = func() error { return threads(n) }

@@ -34,6 +34,7 @@ jobs
   call N                call main.bee(i, 2*i), N times, i from 0: it returns 3*i
   exec N PROGRAM        run PROGRAM to its end N times
   become HOW PROGRAM    become PROGRAM by execve, thread, execveat or fexecve, or fail to
+  fork N                start N processes that end at once
   thread N              start N threads that end at once
   nanosleep N MICROS    sleep N times
   fault N               touch N fresh pages

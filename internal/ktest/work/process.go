@@ -97,3 +97,18 @@ func pipes(n int) error {
 	}
 	return nil
 }
+
+// fork starts a process that ends at once, and waits for it. It has a copy of this thread alone, so it must not do anything else.
+func fork() error {
+	pid, _, e := unix.RawSyscall6(unix.SYS_CLONE, uintptr(unix.SIGCHLD), 0, 0, 0, 0, 0)
+	if e != 0 {
+		return e
+	}
+	if pid == 0 {
+		for {
+			unix.RawSyscall(unix.SYS_EXIT_GROUP, 0, 0, 0)
+		}
+	}
+	_, err := unix.Wait4(int(pid), nil, 0, nil)
+	return err
+}

@@ -1,0 +1,51 @@
+package user
+
+import (
+	"encoding/binary"
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
+
+// Offsets in struct seccomp_data.
+const (
+	seccompNr   = 0
+	seccompArch = 4
+	seccompProt = 16 + 2*8 // the lower half of mmap's third argument
+)
+
+// filterProgram is a seccomp filter that stops the process for the system calls. Those of 32-bit programs pass: their numbers are others,
+// and no tracepoint is theirs. With code it stops for what maps code, too.
+func filterProgram(arch uint32, numbers []int, code bool) []unix.SockFilter {
+	load := func(offset uint32) unix.SockFilter {
+		return unix.SockFilter{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: offset}
+	}
+	equal := func(k uint32, then, otherwise uint8) unix.SockFilter {
+		return unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jt: then, Jf: otherwise, K: k}
+	}
+	allow := unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW}
+	trace := unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_TRACE}
+	f := []unix.SockFilter{load(seccompArch), equal(arch, 1, 0), allow, load(seccompNr)}
+	numbers = slices.Clone(numbers)
+	slices.Sort(numbers)
+	for _, nr := range slices.Compact(numbers) {
+		f = append(f, equal(uint32(nr), 0, 1), trace)
+	}
+	if code {
+		f = append(f, equal(unix.SYS_MMAP, 0, 3), load(seccompProt),
+			unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JSET | unix.BPF_K, Jf: 1, K: unix.PROT_EXEC}, trace)
+	}
+	return append(f, allow)
+}
+
+// encodeFilter is the filter as the kernel reads it, behind the struct sock_fprog that leads to it, for the address where both will be.
+func encodeFilter(filter []unix.SockFilter, addr uint64) []byte {
+	b := binary.NativeEndian.AppendUint64(nil, uint64(len(filter)))
+	b = binary.NativeEndian.AppendUint64(b, addr+16)
+	for _, f := range filter {
+		b = binary.NativeEndian.AppendUint16(b, f.Code)
+		b = append(b, f.Jt, f.Jf)
+		b = binary.NativeEndian.AppendUint32(b, f.K)
+	}
+	return b
+}

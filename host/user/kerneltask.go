@@ -1,0 +1,82 @@
+package user
+
+import (
+	"encoding/binary"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/cilium/ebpf/btf"
+	"golang.org/x/sys/unix"
+)
+
+// Programs find the parent of a process, its leader and their names behind the address of a task_struct. There is none here that could
+// be read: an address stands for a task, and reads at the offsets of a few members are answered from /proc.
+//
+//	63     44 43                  16 15        0
+//	 taskBase    number of the task    offset
+const (
+	taskBase    = 0xfffea << 44
+	taskShift   = 16
+	taskNumbers = 1<<22 - 1 // PID_MAX_LIMIT
+)
+
+func taskAddress(tid int) uint64 { return taskBase | uint64(tid)<<taskShift }
+
+// readTask answers a read in a task_struct: all of one of the members that are known.
+func (h *Host) readTask(addr uint64, to []byte) error {
+	if addr>>44 != taskBase>>44 || h.Types == nil {
+		return unix.EFAULT
+	}
+	tid, offset := int(addr>>taskShift&taskNumbers), int64(addr&(1<<taskShift-1))
+	types, err := h.Types()
+	if err != nil {
+		return err
+	}
+	found, err := types.Struct("task_struct")
+	if err != nil {
+		return err
+	}
+	s, ok := found.(*btf.Struct)
+	if !ok {
+		return unix.EFAULT
+	}
+	for _, m := range s.Members {
+		if int64(m.Offset/8) == offset && m.BitfieldSize == 0 {
+			return readTaskMember(tid, m.Name, to)
+		}
+	}
+	return unix.EFAULT
+}
+
+func readTaskMember(tid int, member string, to []byte) error {
+	number := func(n uint64) error {
+		var b [8]byte
+		binary.NativeEndian.PutUint64(b[:], n)
+		if len(to) > len(b) {
+			return unix.EFAULT
+		}
+		copy(to, b[:])
+		return nil
+	}
+	status, err := os.ReadFile("/proc/" + strconv.Itoa(tid) + "/status")
+	if err != nil && tid != 0 {
+		return unix.EFAULT
+	}
+	switch member {
+	case "pid":
+		return number(uint64(tid))
+	case "tgid":
+		return number(uint64(statusField(status, "Tgid")))
+	case "group_leader":
+		return number(taskAddress(statusField(status, "Tgid")))
+	case "real_parent", "parent":
+		return number(taskAddress(statusField(status, "PPid")))
+	case "comm":
+		clear(to)
+		name, _, _ := strings.Cut(strings.TrimPrefix(string(status), "Name:\t"), "\n")
+		copy(to[:max(min(len(to), 16)-1, 0)], name)
+		return nil
+	}
+	return unix.EFAULT
+}

@@ -1,0 +1,76 @@
+package user
+
+import (
+	"encoding/binary"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// supported says that this architecture can be traced.
+const supported = true
+
+// auditArch is the architecture as seccomp filters see it.
+const auditArch = unix.AUDIT_ARCH_X86_64
+
+// ptRegsSize is the size of the kernel's struct pt_regs, with which the registers of ptrace begin.
+const ptRegsSize = 168
+
+func copyRegs(to []byte, regs *unix.PtraceRegs) {
+	copy(to, unsafe.Slice((*byte)(unsafe.Pointer(regs)), ptRegsSize))
+}
+
+// callNumber is the system call that the task is in, callResult what it returns at its end.
+func callNumber(regs *unix.PtraceRegs) int    { return int(int64(regs.Orig_rax)) }
+func callResult(regs *unix.PtraceRegs) uint64 { return regs.Rax }
+
+func callArgs(regs *unix.PtraceRegs) [6]uint64 {
+	return [6]uint64{regs.Rdi, regs.Rsi, regs.Rdx, regs.R10, regs.R8, regs.R9}
+}
+
+// compat reports whether the task runs 32-bit code.
+func compat(regs *unix.PtraceRegs) bool { return regs.Cs == 0x23 }
+
+// userFrame gives the instruction pointer and the frame pointer.
+func userFrame(regs *unix.PtraceRegs) (ip, fp uint64) { return regs.Rip, regs.Rbp }
+
+// becomeCall makes a task that has stopped at the start of a system call do another one instead.
+func becomeCall(regs *unix.PtraceRegs, nr int, args ...uint64) {
+	regs.Orig_rax, regs.Rax = uint64(nr), uint64(nr)
+	for i, to := range []*uint64{&regs.Rdi, &regs.Rsi, &regs.Rdx, &regs.R10} {
+		*to = 0
+		if i < len(args) {
+			*to = args[i]
+		}
+	}
+}
+
+// again makes a task that has stopped at the end of a system call make the one of the registers, as they were at its start.
+func again(start unix.PtraceRegs) *unix.PtraceRegs {
+	start.Rax = start.Orig_rax
+	start.Rip -= syscallSize
+	return &start
+}
+
+// syscallSize is the length of the instruction syscall.
+const syscallSize = 2
+
+func stackPointer(regs *unix.PtraceRegs) uint64 { return regs.Rsp }
+
+// sharesMemory reports whether the system call that the task is in makes another task with the same memory.
+func sharesMemory(tid int, regs *unix.PtraceRegs) bool {
+	flags := regs.Rdi
+	switch callNumber(regs) {
+	case unix.SYS_VFORK:
+		return true
+	case unix.SYS_FORK:
+		return false
+	case unix.SYS_CLONE3:
+		var b [8]byte
+		if readMemory(tid, regs.Rdi, b[:]) != nil {
+			return false
+		}
+		flags = binary.NativeEndian.Uint64(b[:])
+	}
+	return flags&unix.CLONE_VM != 0
+}

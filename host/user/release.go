@@ -1,0 +1,105 @@
+package user
+
+import (
+	"fmt"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// release takes out the breakpoints, and detaches from all tasks that can be without a tracer.
+func (t *tracer) release() {
+	codes := t.removeBreaks()
+	if t.filter {
+		return
+	}
+	t.every = false
+	for tid := range t.tasks {
+		_ = interrupt(tid)
+	}
+	for len(t.tasks) > 0 {
+		s, err := wait(true)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			break
+		}
+		k := t.tasks[s.tid]
+		if !s.status.Stopped() {
+			t.gone(k, s)
+			continue
+		}
+		if k == nil || k.space == nil {
+			codes.putBack(s.tid) // it is a copy of one that had breakpoints
+		}
+		signal := s.status.StopSignal()
+		switch event := s.event(); {
+		case event == unix.PTRACE_EVENT_FORK, event == unix.PTRACE_EVENT_VFORK, event == unix.PTRACE_EVENT_CLONE:
+			// Its child is traced, too, and will stop by itself, if it has not done so.
+			if child, err := eventMessage(s.tid); err == nil && t.tasks[int(child)] == nil {
+				t.tasks[int(child)] = &task{tid: int(child)}
+			}
+			signal = 0
+		case event != 0, signal == syscall.SIGTRAP|0x80:
+			signal = 0
+		case signal == syscall.SIGTRAP && codes.rewind(s.tid):
+			signal = 0
+		}
+		_ = detach(s.tid, signal)
+		t.forget(s.tid)
+	}
+	for tid := range t.tasks {
+		t.forget(tid)
+	}
+}
+
+// codes are the first bytes of instructions that had breakpoints, by address.
+type codes map[uint64]byte
+
+// removeBreaks removes the breakpoints of all processes that are known. Tasks that have just reached one are still to be told of.
+func (t *tracer) removeBreaks() codes {
+	all := codes{}
+	for _, k := range t.tasks {
+		if k.space == nil {
+			continue
+		}
+		for addr, b := range k.space.breaks {
+			all[addr] = b.original.code[0]
+		}
+		k.space.removeBreaks()
+	}
+	return all
+}
+
+// putBack removes breakpoints from the memory of a task.
+func (c codes) putBack(tid int) {
+	if len(c) == 0 {
+		return
+	}
+	memory, err := os.OpenFile(fmt.Sprintf("/proc/%d/mem", tid), os.O_RDWR, 0)
+	if err != nil {
+		return
+	}
+	defer memory.Close()
+	for addr, code := range c {
+		var now [1]byte
+		if _, err := memory.ReadAt(now[:], int64(addr)); err == nil && now[0] == breakByte {
+			_, _ = memory.WriteAt([]byte{code}, int64(addr))
+		}
+	}
+}
+
+// rewind has a task that was at a breakpoint, which is removed, begin again with the instruction that was under it.
+func (c codes) rewind(tid int) bool {
+	var regs unix.PtraceRegs
+	if getRegs(tid, &regs) != nil {
+		return false
+	}
+	if _, was := c[breakAddress(&regs)]; !was {
+		return false
+	}
+	setAddress(&regs, breakAddress(&regs))
+	return setRegs(tid, &regs) == nil
+}
