@@ -53,9 +53,6 @@ func TestScripts(t *testing.T) {
 	if runtime.GOARCH != "amd64" {
 		t.Skip("the scripts are compiled for amd64")
 	}
-	if ktest.Emulated() {
-		t.Skip("the scripts are compiled for kernels like the live one")
-	}
 	if err := rlimit.RemoveMemlock(); err != nil { // maps are counted there before Linux 5.11
 		t.Fatal(err)
 	}

@@ -69,7 +69,7 @@ func oneLiners() []oneLiner {
 // TestHosts runs the same scripts on the kernel and in user space, there also without privileges, and compares what they print.
 func TestHosts(t *testing.T) {
 	ktest.Need(t, ktest.Root, ktest.RingBuf, ktest.RawTracepoint)
-	ktest.Edges(t)
+	ktest.Oldest(t)
 	dir, self, _ := unprivilegedFolder(t)
 	for _, c := range oneLiners() {
 		t.Run(c.name, func(t *testing.T) {

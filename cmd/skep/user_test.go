@@ -30,7 +30,7 @@ const lives = `tracepoint:sched:sched_process_fork /comm == "work"/ { @forks++; 
 
 // TestUserForks follows many processes and many threads from their start to their end.
 func TestUserForks(t *testing.T) {
-	ktest.Edges(t)
+	ktest.Oldest(t)
 	forks, threads := 5000, 500
 	if ktest.Emulated() {
 		forks, threads = 200, 100
@@ -51,7 +51,7 @@ func TestUserForks(t *testing.T) {
 
 // TestUserExit ends as the command ends.
 func TestUserExit(t *testing.T) {
-	ktest.Edges(t)
+	ktest.Oldest(t)
 	for _, c := range []struct {
 		options string
 		exit    int
@@ -68,7 +68,7 @@ func TestUserExit(t *testing.T) {
 
 // TestUserKilled kills skep while it traces: a command ends with it, and a process that it has attached to goes on.
 func TestUserKilled(t *testing.T) {
-	ktest.Edges(t)
+	ktest.Oldest(t)
 	s := startSkep(t, "--host=user", "-c", "sleep 1000", "-e", `tracepoint:syscalls:sys_enter_* { @++; } interval:ms:10 { printf("%d\n", cpid); }`)
 	var pid int
 	if !s.lines.Scan() {
@@ -95,7 +95,7 @@ func TestUserKilled(t *testing.T) {
 // TestUserAttach traces a process that runs already, which is stopped and goes on meanwhile as its parent wants it, and goes on alone
 // afterwards.
 func TestUserAttach(t *testing.T) {
-	ktest.Edges(t)
+	ktest.Oldest(t)
 	w := ktest.StartWork(t, "getppid", "100")
 	s := startSkep(t, "--host=user", "-p", fmt.Sprint(w.PID), "-e", `tracepoint:syscalls:sys_enter_getppid { @++; }`)
 	for _, step := range []struct {
@@ -123,7 +123,7 @@ func TestUserAttach(t *testing.T) {
 
 // TestUserThreadExecutes has a thread that is not the first run another program, in the place of all.
 func TestUserThreadExecutes(t *testing.T) {
-	ktest.Edges(t)
+	ktest.Oldest(t)
 	out, errs, exit := runUser(t, ktest.WorkPath(t)+" become thread /bin/true",
 		`tracepoint:sched:sched_process_exec /comm == "true"/ { printf("%d %d\n", pid == cpid, args.old_pid != args.pid); } tracepoint:sched:sched_process_exit /comm == "true"/ { printf("%d\n", tid == cpid); }`)
 	if exit != 0 || errs != "" || out != "1 1\n1" {
@@ -133,7 +133,7 @@ func TestUserThreadExecutes(t *testing.T) {
 
 // TestUserLeftBehind is a command that leaves a process, whose system calls must work until its end.
 func TestUserLeftBehind(t *testing.T) {
-	ktest.Edges(t)
+	ktest.Oldest(t)
 	file := filepath.Join(t.TempDir(), "made")
 	script := filepath.Join(t.TempDir(), "daemon")
 	if err := os.WriteFile(script, []byte("#!/bin/sh\n(sleep 0.7; echo made >"+file+") &\n"), 0o755); err != nil {
@@ -150,7 +150,7 @@ func TestUserLeftBehind(t *testing.T) {
 
 // TestUserRefuses asks for what only the kernel has.
 func TestUserRefuses(t *testing.T) {
-	ktest.Edges(t)
+	ktest.Oldest(t)
 	for _, c := range []struct{ script, want string }{
 		{`kprobe:vfs_read { @++; }`, `kprobe probes need the kernel: the user-space host has none`},
 		{`software:page-faults:1 { @++; }`, `software probes need the kernel`},
@@ -175,7 +175,7 @@ func TestUserRefuses(t *testing.T) {
 
 // TestUserNothingToTrace has neither a command nor a process.
 func TestUserNothingToTrace(t *testing.T) {
-	ktest.Edges(t)
+	ktest.Oldest(t)
 	var out, errs bytes.Buffer
 	exit := runSkep(t, t.TempDir(), []string{"skep", "--host=user", "-e", `tracepoint:syscalls:sys_enter_read { @++; }`}, &out, &errs)
 	if exit != 1 || !strings.Contains(errs.String(), "give one of them") {
@@ -186,7 +186,7 @@ func TestUserNothingToTrace(t *testing.T) {
 // TestUnprivileged is the default of a user without rights.
 func TestUnprivileged(t *testing.T) {
 	ktest.Need(t, ktest.Root)
-	ktest.Edges(t)
+	ktest.Oldest(t)
 	dir, self, work := unprivilegedFolder(t)
 	run := func(args ...string) (string, string, int) {
 		cmd := exec.CommandContext(t.Context(), self, args...)
@@ -249,7 +249,7 @@ int main(void) {
 
 // TestUserFunctions probes functions that many threads and processes call at the same time, and that call themselves.
 func TestUserFunctions(t *testing.T) {
-	ktest.Edges(t)
+	ktest.Oldest(t)
 	ktest.NeedTool(t, "gcc")
 	program := buildC(t, functions, "-lpthread")
 	out, errs, exit := runUser(t, program, strings.ReplaceAll(`uprobe:$:add { @e = count(); @a = sum(arg0); } uretprobe:$:add { @r = count(); @s = sum(retval); }
@@ -262,7 +262,7 @@ func TestUserFunctions(t *testing.T) {
 
 // TestUserFunctionsDetached takes the breakpoints out of a process that goes on.
 func TestUserFunctionsDetached(t *testing.T) {
-	ktest.Edges(t)
+	ktest.Oldest(t)
 	w := ktest.StartWork(t, "call", "1000")
 	for range 2 {
 		s := startSkep(t, "--host=user", "-p", fmt.Sprint(w.PID), "-e", "uprobe:"+w.Binary+":main.bee { @++; } interval:ms:1 { @i++; if (@i > 5) { clear(@i); exit(); } }")

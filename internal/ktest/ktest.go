@@ -75,6 +75,15 @@ func Oldest(t testing.TB) {
 	leaveOut(t, "the oldest kernel runs this", "6.1", "6.12", "newest")
 }
 
+// LiveOnly is for the TestMain of packages of which no guest has anything to tell: what they compare with a kernel they compare with the
+// live one, and the rest has nothing to do with kernels.
+func LiveOnly(m *testing.M) {
+	if Emulated() {
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
 func leaveOut(t testing.TB, who string, kernels ...string) {
 	t.Helper()
 	if slices.Contains(kernels, runningKernel()) {

@@ -1,0 +1,9 @@
+package vm
+
+import (
+	"testing"
+
+	"skep/internal/ktest"
+)
+
+func TestMain(m *testing.M) { ktest.LiveOnly(m) }

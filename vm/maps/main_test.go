@@ -1,0 +1,11 @@
+//go:build linux
+
+package maps
+
+import (
+	"testing"
+
+	"skep/internal/ktest"
+)
+
+func TestMain(m *testing.M) { ktest.LiveOnly(m) }
