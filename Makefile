@@ -23,7 +23,7 @@ run: bin/skep
 	bin/skep examples/overview.bt
 
 # One package at a time: tests that measure would see what those of another package do. The matrix has the rest, and the live kernel too.
-test: bin/ktest lint
+test: bin/ktest bin/skep lint
 	bin/ktest setup -optional
 	$(GO) test -p 1 -timeout 5m $$(bin/ktest others)
 	exec bin/ktest run -kernel "$(KERNEL)" ./...

@@ -156,6 +156,9 @@ func (c *Child) end() {
 // Stop ends a child that no run has taken over.
 func (c *Child) Stop() { c.end() }
 
+// tracerPatience is how long a tracer may take to say how the command has ended, after it has.
+const tracerPatience = 2 * time.Second
+
 // exitStatus is how the command has ended, as shells say it. ok is false if that is not known, or it was never run.
 func (c *Child) exitStatus(session host.Session) (code int, ok bool) {
 	if !c.ended.Load() || c.failure != nil {
@@ -163,7 +166,11 @@ func (c *Child) exitStatus(session host.Session) (code int, ok bool) {
 	}
 	var status syscall.WaitStatus
 	if tracer, is := session.(host.Command); is {
-		status, ok = tracer.ExitStatus()
+		// Who of the two is told of the end is chance, and a tracer that was may not have got to it yet.
+		deadline := time.Now().Add(tracerPatience)
+		for status, ok = tracer.ExitStatus(); !ok && c.state == nil && time.Now().Before(deadline); status, ok = tracer.ExitStatus() {
+			time.Sleep(100 * time.Microsecond)
+		}
 	}
 	if !ok && c.state != nil {
 		status, ok = c.state.Sys().(syscall.WaitStatus)

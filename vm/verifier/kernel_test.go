@@ -69,6 +69,9 @@ func runningKernel(t testing.TB) *kernelUnderTest {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if newest := Kernels[len(Kernels)-1]; k&^0xff > newest&^0xff {
+		t.Skipf("the rules of %v are not known here: the newest are those of %v", k, newest)
+	}
 	if err := rlimit.RemoveMemlock(); err != nil {
 		t.Fatal(err)
 	}

@@ -71,7 +71,7 @@ func TestPrograms(t *testing.T) {
 		"exit":      "skep[exit 3]",
 		"orphan":    "[exit 0]",
 		"lingers":   "[exit 0]",
-		"leaves":    "it left processes running: N sleep 1000\n[exit 1]",
+		"leaves":    "it left processes running: N sleep 1000\n[exit 3]",
 		"no orphan": "sh: can't kill pid N: No such process\ngone\n[exit 0]",
 		"signal":    "[exit 139]",
 		"slow":      "sleeping\n[exit 131 timed out]",

@@ -15,6 +15,9 @@ import (
 	"skep/internal/ktest/boot"
 )
 
+// leftBehind is the exit status of a program that left processes running, however it ended itself; a test binary's own is 1 or 2.
+const leftBehind = 3
+
 // runProgram waits for the program, ends what it left running, and gives its exit status.
 func runProgram(p boot.Program, output *os.File) (code int, timedOut bool) {
 	cmd := exec.Command(p.Argv[0], p.Argv[1:]...)
@@ -38,9 +41,9 @@ func runProgram(p boot.Program, output *os.File) (code int, timedOut bool) {
 
 	var exit *exec.ExitError
 	switch {
-	case err == nil && left != "":
+	case left != "":
 		fmt.Fprintf(output, "it left processes running: %s\n", left)
-		return 1, false
+		return leftBehind, false
 	case err == nil:
 		return 0, timedOut
 	case errors.As(err, &exit):

@@ -4,77 +4,97 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
 )
 
-// mostAgain is how many tests are run a second time. More failures than that are no accident.
+// mostAgain is how many tests may have failed for a second try. More failures than that are no accident.
 const mostAgain = 4
 
-// again runs the few tests that failed once more, each kernel alone. Under emulation a processor stands still for as long as the
-// machine has other things to do, and what a test waits for may come late. One that passes now is shown with its failure, since it may have
-// found something that happens seldom.
+// again runs the packages in which a few tests failed once more, whole, each kernel alone. Under emulation a processor stands still for as
+// long as the machine has other things to do, and what a test waits for may come late. Tests of a package that passes then are shown with their
+// failures, since they may have found something that happens seldom.
 func (w *workspace) again(ctx context.Context) {
 	failed := w.failures()
 	if len(failed) == 0 || len(failed) > mostAgain || ctx.Err() != nil {
 		return
 	}
-	for _, kernel := range w.Kernels {
-		var names []string
-		second := &workspace{Matrix: w.Matrix, dir: w.dir, commands: w.commands, root: w.root, outcome: newOutcome([]string{kernel})}
-		for _, f := range failed {
-			if f.Kernel != kernel {
-				continue
-			}
-			names = append(names, f.Test)
-			for _, p := range w.packages {
-				if p.Path == f.Package && !slices.ContainsFunc(second.packages, func(q Package) bool { return q.Path == p.Path }) {
-					second.packages = append(second.packages, p)
-				}
+	byKernel := map[string][]Package{}
+	for _, p := range w.packages {
+		for _, kernel := range w.Kernels {
+			if slices.ContainsFunc(failed, func(r Result) bool { return r.Kernel == kernel && r.Package == p.Path }) {
+				byKernel[kernel] = append(byKernel[kernel], p)
 			}
 		}
-		if len(names) == 0 {
-			continue
+	}
+	for _, kernel := range slices.Sorted(maps.Keys(byKernel)) {
+		second := &workspace{Matrix: w.Matrix, dir: w.dir, commands: w.commands, root: w.root, packages: byKernel[kernel],
+			outcome: newOutcome([]string{kernel})}
+		for _, p := range second.packages {
+			fmt.Fprintf(w.Progress, "%-8s once more: %s\n", kernel, p.Path)
 		}
-		fmt.Fprintf(w.Progress, "%-8s once more: %s\n", kernel, strings.Join(names, " "))
-		second.Run = "^(" + strings.Join(names, "|") + ")$"
 		started := time.Now()
 		second.column(ctx, kernel)
 		w.outcome.Times[kernel] += time.Since(started)
 		w.eventsErr = errors.Join(w.eventsErr, second.eventsErr)
-		w.outcome.excuse(failed, second.outcome.Results)
+		w.outcome.Machines[kernel] = append(w.outcome.Machines[kernel], second.outcome.Machines[kernel]...)
+		for _, p := range second.packages {
+			w.outcome.excuse(kernel, p.Path, second.outcome)
+		}
 	}
 }
 
-// failures are the whole tests that failed and can be run again; none if anything else is wrong.
+// failures are the whole tests that failed; none if anything else is wrong: a build, a boot, a process that did not end by itself, something
+// that a package left behind.
 func (w *workspace) failures() []Result {
+	if len(w.outcome.Machines) > 0 {
+		return nil
+	}
 	var failed []Result
 	for _, r := range w.outcome.Results {
-		if r.Outcome != Fail || !r.top() {
-			continue
-		}
-		if strings.HasPrefix(r.Test, "(") { // the build, the boot or the package's process
+		switch {
+		case r.Outcome != Fail:
+		case r.Aborted || strings.HasPrefix(r.Test, "("):
 			return nil
+		case r.top():
+			failed = append(failed, r)
 		}
-		failed = append(failed, r)
 	}
 	return failed
 }
 
-// excuse marks the failed tests, with their parts, that the second results say passed.
-func (o *Outcome) excuse(failed, second []Result) {
-	for _, f := range failed {
-		same := func(r Result) bool { return r.Kernel == f.Kernel && r.Package == f.Package && r.Test == f.Test }
-		if !slices.ContainsFunc(second, func(r Result) bool { return same(r) && r.Outcome == Pass }) {
-			continue
+// excuse marks the failed tests of a package if all that failed at first ran and passed in the second try, and nothing else failed there.
+// Otherwise they stay, and what failed in the second try alone joins them.
+func (o *Outcome) excuse(kernel, pkg string, second *Outcome) {
+	passed := map[string]bool{}
+	var worse []Result
+	for _, r := range second.Results {
+		if r.Package == pkg && r.Outcome == Fail {
+			worse = append(worse, r)
 		}
-		for i := range o.Results {
-			r := &o.Results[i]
-			part := r.Kernel == f.Kernel && r.Package == f.Package && strings.HasPrefix(r.Test, f.Test+"/")
-			if r.Outcome == Fail && (part || same(*r)) {
-				r.Outcome = Again
-			}
+		passed[r.Test] = r.Package == pkg && r.Outcome == Pass || passed[r.Test]
+	}
+	ours := func(r Result) bool { return r.Kernel == kernel && r.Package == pkg && r.Outcome == Fail }
+	excused := len(worse) == 0 && len(second.Machines) == 0 && len(second.NotRun) == 0
+	for _, r := range o.Results {
+		excused = excused && (!ours(r) || passed[r.Test])
+	}
+	for i := range o.Results {
+		if excused && ours(o.Results[i]) {
+			o.Results[i].Outcome = Again
+		}
+	}
+	for _, r := range worse {
+		i := slices.IndexFunc(o.Results, func(first Result) bool { return first.Kernel == kernel && first.Package == pkg && first.Test == r.Test })
+		switch {
+		case i < 0:
+			o.Results = append(o.Results, r)
+		case o.Results[i].Outcome == Fail:
+			o.Results[i].Output += "once more:\n" + r.Output
+		default:
+			o.Results[i] = r
 		}
 	}
 }

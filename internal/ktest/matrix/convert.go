@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -17,7 +18,7 @@ const (
 	Pass Verdict = "pass"
 	Fail Verdict = "FAIL"
 	Skip Verdict = "skip"
-	// Again is for a test that failed and passed when it was run once more, alone.
+	// Again is for a test that failed and passed when its package was run once more.
 	Again Verdict = "2nd"
 )
 
@@ -29,6 +30,7 @@ type Result struct {
 	Outcome Verdict
 	Elapsed float64 // seconds
 	Output  string
+	Aborted bool // its process ended before the test did
 }
 
 // top says that the test is no part of another one.
@@ -107,14 +109,15 @@ func interpret(pkg string, converted []byte, code int, note string) ([]event, []
 			outputOf(test).WriteString(why)
 			events = append(events, event{Action: "output", Package: pkg, Test: test, Output: why}, e)
 		}
-		r := Result{Package: pkg, Test: test, Outcome: verdict(e.Action), Output: outputOf(test).String()}
+		r := Result{Package: pkg, Test: test, Outcome: verdict(e.Action), Output: outputOf(test).String(), Aborted: !ok}
 		if e.Elapsed != nil {
 			r.Elapsed = *e.Elapsed
 		}
 		failed = failed || r.Outcome == Fail
 		results = append(results, r)
 	}
-	if (code != 0 || note != "") && !failed {
+	// A failed test ends the binary with 1; anything else comes on top of it, as what it has left behind.
+	if note != "" && !aborted(results) || code != 0 && (!failed || code != 1) && !aborted(results) {
 		why := note + exitStatus(code) + "\n"
 		events = append(events, event{Action: "output", Package: pkg, Output: why})
 		results = append(results, Result{Package: pkg, Test: "(package)", Outcome: Fail, Output: outputOf("").String() + why})
@@ -125,6 +128,10 @@ func interpret(pkg string, converted []byte, code int, note string) ([]event, []
 		end.Action = "fail"
 	}
 	return append(events, end), results
+}
+
+func aborted(results []Result) bool {
+	return slices.ContainsFunc(results, func(r Result) bool { return r.Aborted })
 }
 
 // exitStatus reads the code as shells give it: 128 plus the number of the signal that ended the process.

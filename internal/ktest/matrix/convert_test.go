@@ -32,7 +32,7 @@ func TestConvert(t *testing.T) {
 		{name: "panic of the kernel", output: begun + "last wor", code: 1, note: "the kernel panicked\n",
 			want: []Result{
 				{Test: "TestA", Outcome: Pass, Elapsed: 0.25},
-				{Test: "TestB", Outcome: Fail},
+				{Test: "TestB", Outcome: Fail, Aborted: true},
 			}},
 		{name: "killed between tests", output: "\x16=== RUN   TestA\n\x16--- PASS: TestA (0.25s)\n", code: 137,
 			want: []Result{
@@ -57,17 +57,22 @@ func TestConvert(t *testing.T) {
 		{name: "left without a word", output: begun, code: 3, say: "exit status 3",
 			want: []Result{
 				{Test: "TestA", Outcome: Pass, Elapsed: 0.25},
-				{Test: "TestB", Outcome: Fail},
+				{Test: "TestB", Outcome: Fail, Aborted: true},
 			}},
 		{name: "out of memory", output: begun, code: 137, say: "signal 9 (killed)",
 			want: []Result{
 				{Test: "TestA", Outcome: Pass, Elapsed: 0.25},
-				{Test: "TestB", Outcome: Fail},
+				{Test: "TestB", Outcome: Fail, Aborted: true},
 			}},
 		{name: "left as if all was well", output: begun, say: "exit status 0",
 			want: []Result{
 				{Test: "TestA", Outcome: Pass, Elapsed: 0.25},
-				{Test: "TestB", Outcome: Fail},
+				{Test: "TestB", Outcome: Fail, Aborted: true},
+			}},
+		{name: "a failure, and processes left behind", output: "\x16=== RUN   TestA\n\x16--- FAIL: TestA (0.25s)\nFAIL\n", code: 3,
+			want: []Result{
+				{Test: "TestA", Outcome: Fail, Elapsed: 0.25},
+				{Test: "(package)", Outcome: Fail},
 			}},
 		{name: "nothing", output: "PASS\n"},
 	} {

@@ -28,6 +28,11 @@ func (o *Outcome) Print(w io.Writer) {
 	for _, name := range o.nowhere() {
 		fmt.Fprintf(w, "%s ran on no kernel\n", name)
 	}
+	for _, r := range o.Results {
+		if r.Outcome == Again && r.top() {
+			fmt.Fprintf(w, "%s %s on %s passed only the second time\n", r.Package, r.Test, r.Kernel)
+		}
+	}
 	passed, failed, skipped := count(o.Results)
 	fmt.Fprintf(w, "\n%d passed, %d failed, %d skipped\n", passed, failed, skipped)
 }
