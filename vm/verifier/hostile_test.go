@@ -8,6 +8,7 @@ import (
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/btf"
 
+	"skep/internal/ktest"
 	"skep/vm/code"
 )
 
@@ -67,6 +68,9 @@ func hostilePrograms() map[string]*program {
 
 // TestHostile asks that every walk ends, in little memory, and says why.
 func TestHostile(t *testing.T) {
+	if ktest.Emulated() {
+		t.Skip("guests are slow: no kernel has to do with it")
+	}
 	const most = 256 << 20
 	for name, p := range hostilePrograms() {
 		for _, k := range []Kernel{Linux5_10, Linux6_18} {
