@@ -60,7 +60,7 @@ func oneLiners() []oneLiner {
 			work: []string{"nanosleep", "100", "10000"}},
 		{name: "samples", script: `profile:hz:99 /pid == cpid/ { @[comm, usermode]++; } END { printf("%d\n", @["work", 1] > 0); clear(@); }`,
 			work: []string{"spin", "500"}},
-		{name: "functions", script: `uprobe:$WORK:main.bee { printf("%d %d\n", reg("ax"), reg("bx")); @ = count(); }`, work: []string{"call", "4"}},
+		{name: "functions", script: `uprobe:$WORK:main.bee { printf("%s %d %d\n", func, reg("ax"), reg("bx")); @[ustack(2)] = count(); }`, work: []string{"call", "4"}},
 		{name: "control", script: `BEGIN { @x = 1; } tracepoint:syscalls:sys_enter_getppid /tid == cpid/ { @x++; if (@x == 4) { printf("%d\n", @x); delete(@x); } } END { printf("%d\n", @x); }`,
 			work: []string{"getppid", "7"}},
 	}
