@@ -39,6 +39,7 @@ func StartWork(t testing.TB, args ...string) *Workload {
 	}
 	w := &Workload{Binary: path, t: t, cmd: exec.Command(path, append([]string{"-wait", "-hold"}, args...)...)}
 	w.cmd.Stderr = os.Stderr
+	w.cmd.Env = append(os.Environ(), "GODEBUG=asyncpreemptoff=1") // no signals of the runtime's that interrupt system calls
 	if w.hold, err = w.cmd.StdinPipe(); err != nil {
 		t.Fatal(err)
 	}
