@@ -20,7 +20,7 @@ func (c *Catalog) listTypes(w *bufio.Writer, tag, pattern string, whole bool) (n
 			return n, err
 		}
 		name := t.TypeName()
-		if name == "" || typeTag(t) != tag || !Glob(pattern, name) || seen[name] {
+		if name == "" || TypeTag(t) != tag || !Glob(pattern, name) || seen[name] {
 			continue
 		}
 		seen[name] = true
@@ -36,7 +36,8 @@ func (c *Catalog) listTypes(w *bufio.Writer, tag, pattern string, whole bool) (n
 	return n, nil
 }
 
-func typeTag(t btf.Type) string {
+// TypeTag is the word of C before the name of a type, "struct", "union" or "enum", and nothing for other types.
+func TypeTag(t btf.Type) string {
 	switch t.(type) {
 	case *btf.Struct:
 		return "struct"
@@ -50,7 +51,7 @@ func typeTag(t btf.Type) string {
 
 // define writes a definition in C.
 func define(w *bufio.Writer, t btf.Type) {
-	fmt.Fprintf(w, "%s %s {\n", typeTag(t), t.TypeName())
+	fmt.Fprintf(w, "%s %s {\n", TypeTag(t), t.TypeName())
 	switch t := t.(type) {
 	case *btf.Struct:
 		defineMembers(w, t.Members, 1)
@@ -72,11 +73,11 @@ func defineMembers(w *bufio.Writer, members []btf.Member, depth int) {
 	indent := strings.Repeat("\t", depth)
 	for _, m := range members {
 		inner, inline := m.Type, false
-		if tag := typeTag(inner); tag != "" && inner.TypeName() == "" {
+		if tag := TypeTag(inner); tag != "" && inner.TypeName() == "" {
 			inline = true
 		}
 		if inline && depth < 16 {
-			fmt.Fprintf(w, "%s%s {\n", indent, typeTag(inner))
+			fmt.Fprintf(w, "%s%s {\n", indent, TypeTag(inner))
 			switch t := inner.(type) {
 			case *btf.Struct:
 				defineMembers(w, t.Members, depth+1)
@@ -152,7 +153,7 @@ func typeName(t btf.Type) string {
 		return t.Kind.String() + " " + t.Name
 	}
 	name := t.TypeName()
-	if tag := typeTag(t); tag != "" {
+	if tag := TypeTag(t); tag != "" {
 		if name == "" {
 			return tag + " {…}"
 		}

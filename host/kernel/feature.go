@@ -35,6 +35,21 @@ func (h *Host) Has(f ir.Feature) bool {
 	return has
 }
 
+// helperOf is the helper that a feature consists of.
+var helperOf = map[ir.Feature]asm.BuiltinFunc{
+	ir.AttachCookie:     asm.FnGetAttachCookie,
+	ir.CurrentTaskBTF:   asm.FnGetCurrentTaskBtf,
+	ir.ForEachMapElem:   asm.FnForEachMapElem,
+	ir.Loop:             asm.FnLoop,
+	ir.Strncmp:          asm.FnStrncmp,
+	ir.FuncIPKprobe:     asm.FnGetFuncIp,
+	ir.LookupPerCPU:     asm.FnMapLookupPercpuElem,
+	ir.KtimeTAI:         asm.FnKtimeGetTaiNs,
+	ir.NsPidTgid:        asm.FnGetNsCurrentPidTgid,
+	ir.TaskPtRegs:       asm.FnTaskPtRegs,
+	ir.CopyFromUserTask: asm.FnCopyFromUserTask,
+}
+
 func tryFeature(f ir.Feature, byVersion bool) bool {
 	switch f {
 	case ir.KprobeHooks:
@@ -51,35 +66,14 @@ func tryFeature(f ir.Feature, byVersion bool) bool {
 	if byVersion {
 		return true
 	}
+	if helper, ok := helperOf[f]; ok {
+		return tryHelper(ebpf.Kprobe, helper)
+	}
 	switch f {
 	case ir.RingBuf:
 		return tryMap(&mapCreateAttr{mapType: uint32(ebpf.RingBuf), maxEntries: uint32(os.Getpagesize())})
 	case ir.PerfLink:
 		return tryPerfLink()
-	case ir.AttachCookie:
-		return tryHelper(ebpf.Kprobe, asm.FnGetAttachCookie)
-	case ir.TracingCookie:
-		return false
-	case ir.CurrentTaskBTF:
-		return tryHelper(ebpf.Kprobe, asm.FnGetCurrentTaskBtf)
-	case ir.ForEachMapElem:
-		return tryHelper(ebpf.Kprobe, asm.FnForEachMapElem)
-	case ir.Loop:
-		return tryHelper(ebpf.Kprobe, asm.FnLoop)
-	case ir.Strncmp:
-		return tryHelper(ebpf.Kprobe, asm.FnStrncmp)
-	case ir.FuncIPKprobe:
-		return tryHelper(ebpf.Kprobe, asm.FnGetFuncIp)
-	case ir.LookupPerCPU:
-		return tryHelper(ebpf.Kprobe, asm.FnMapLookupPercpuElem)
-	case ir.KtimeTAI:
-		return tryHelper(ebpf.Kprobe, asm.FnKtimeGetTaiNs)
-	case ir.NsPidTgid:
-		return tryHelper(ebpf.Kprobe, asm.FnGetNsCurrentPidTgid)
-	case ir.TaskPtRegs:
-		return tryHelper(ebpf.Kprobe, asm.FnTaskPtRegs)
-	case ir.CopyFromUserTask:
-		return tryHelper(ebpf.Kprobe, asm.FnCopyFromUserTask)
 	case ir.FetchAtomics:
 		add := asm.FetchAdd.Mem(asm.RFP, asm.R0, asm.DWord, -8)
 		add.Constant = int64(asm.FetchAdd >> 8) // version 0.22 of the library forgets to encode it, which leaves a plain addition

@@ -76,7 +76,7 @@ func (t *typeTable) findKernel(tag, name string) *schema.Type {
 	default:
 		typ, err = types.Struct(name)
 	}
-	if err != nil || tag != "" && btfTag(typ) != tag {
+	if err != nil || tag != "" && probe.TypeTag(typ) != tag {
 		return nil
 	}
 	return t.fromBTF(typ)
@@ -137,40 +137,9 @@ func (t *typeTable) nearest(tag, name string) string {
 	return ""
 }
 
-func btfTag(t btf.Type) string {
-	switch t.(type) {
-	case *btf.Struct:
-		return "struct"
-	case *btf.Union:
-		return "union"
-	case *btf.Enum:
-		return "enum"
-	}
-	return ""
-}
-
 // fromBTF makes a type of a kernel type. The fields of structs are made when they are asked for.
 func (t *typeTable) fromBTF(b btf.Type) *schema.Type {
-	for {
-		switch m := b.(type) {
-		case *btf.Typedef:
-			b = m.Type
-			continue
-		case *btf.Const:
-			b = m.Type
-			continue
-		case *btf.Volatile:
-			b = m.Type
-			continue
-		case *btf.Restrict:
-			b = m.Type
-			continue
-		case *btf.TypeTag:
-			b = m.Type
-			continue
-		}
-		break
-	}
+	b = btf.UnderlyingType(b)
 	switch b := b.(type) {
 	case *btf.Int:
 		switch {
