@@ -337,19 +337,19 @@ func (v *verifier) checkBTFArg(c *helperCall, n int, a helper.Arg, r *reg) {
 		if r.kind == ptrSocket || r.kind == ptrSockCommon || r.kind == ptrTCPSock {
 			v.unmodelled("sockets as BTF pointers")
 		}
-		v.rejectReg(n, "argument", "r%d must be a pointer to struct %s for bpf_%s, and is %s", n, c.BTF, c.Name, r.describe())
+		v.rejectReg(n, "argument", "r%d must be a pointer to struct %s for %s, and is %s", n, c.BTF, c.title(), r.describe())
 	}
 	if r.nullable() && !a.Has(helper.MaybeNull) {
-		v.rejectReg(n, "null", "r%d may be null (%s): compare it with 0 before it is given to bpf_%s", n, r.describe(), c.Name)
+		v.rejectReg(n, "null", "r%d may be null (%s): compare it with 0 before it is given to %s", n, r.describe(), c.title())
 	}
 	if r.flags&(untrusted|perCPU) != 0 {
-		v.rejectReg(n, "argument", "r%d was read from memory that may have changed, and cannot be given to bpf_%s", n, c.Name)
+		v.rejectReg(n, "argument", "r%d was read from memory that may have changed, and cannot be given to %s", n, c.title())
 	}
 	if r.off != 0 || r.bits != (tnum{}) {
 		v.unmodelled("BTF pointers with offsets given to helpers")
 	}
 	if r.typ.TypeName() != c.BTF {
-		v.rejectReg(n, "argument", "r%d must be a pointer to struct %s for bpf_%s, and is %s", n, c.BTF, c.Name, r.describe())
+		v.rejectReg(n, "argument", "r%d must be a pointer to struct %s for %s, and is %s", n, c.BTF, c.title(), r.describe())
 	}
 }
 

@@ -42,8 +42,17 @@ type helperCall struct {
 	fillReg  int // memory to be filled, and its size
 	fillSize int
 	fill     bool
-	sub      int // the callback
+	sub      int    // the callback
+	function string // what is called, if it is no helper
 	typ      *reg
+}
+
+// title is what is called, in messages.
+func (c *helperCall) title() string {
+	if c.function != "" {
+		return c.function
+	}
+	return "bpf_" + c.Name
 }
 
 func (v *verifier) callHelper(in insn) (end bool) {
@@ -79,7 +88,7 @@ func (v *verifier) callHelper(in insn) (end bool) {
 		regs[r].life.marks |= liveWritten
 	}
 	v.returned(c, &regs[0])
-	if h.Flags&helper.ChangesData != 0 {
+	if h.Flags&helper.ChangesData != 0 || h.Number == helperTailCall {
 		v.forgetPackets()
 	}
 	v.insn = at + 1
@@ -123,7 +132,7 @@ func (v *verifier) releaseArg(c *helperCall) {
 			return
 		}
 		if c.ref == 0 || !v.cur.release(c.ref) {
-			v.rejectReg(i+1, "reference", "r%d is not something acquired that bpf_%s could release", i+1, c.Name)
+			v.rejectReg(i+1, "reference", "r%d is not something acquired that %s could release", i+1, c.title())
 		}
 		v.forgetReference(c.ref)
 		return

@@ -223,9 +223,6 @@ func (v *verifier) checkMapHelper(c *helperCall) {
 	if !ok {
 		v.reject("map", "bpf_%s cannot be used with %s, a map of type %s", c.Name, c.mp.name, t)
 	}
-	if c.Ret == helper.RetMapValueOrNull && t == ebpf.XSKMap {
-		v.unmodelled("XDP sockets")
-	}
 }
 
 // mapAllows is the other direction: maps that only some helpers may touch.

@@ -26,6 +26,10 @@ const (
 	ptrBTF
 	ptrMem
 	ptrFunc
+	ptrFlowKeys
+	ptrXDPSock
+	ptrTracepointBuffer
+	ptrBuffer // of an iterator: its length is known when it is attached
 )
 
 // flags qualify a kind.
@@ -72,6 +76,19 @@ const (
 	idDelta32 = 1 << 30
 	idDelta   = idDelta64 | idDelta32
 )
+
+// text is the kind in words, of those that have no more to say.
+func (k kind) text() string {
+	switch k {
+	case ptrFlowKeys:
+		return "a pointer to the flow's keys"
+	case ptrXDPSock:
+		return "a pointer to an XDP socket"
+	case ptrTracepointBuffer, ptrBuffer:
+		return "a pointer to a buffer"
+	}
+	return "something else"
+}
 
 func (r *reg) isPointer() bool   { return r.kind != scalar && r.kind != notInit }
 func (r *reg) nullable() bool    { return r.flags&maybeNull != 0 }
