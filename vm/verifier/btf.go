@@ -353,15 +353,21 @@ func (v *verifier) checkBTFArg(c *helperCall, n int, a helper.Arg, r *reg) {
 	}
 }
 
-// returnedBTF gives r0 the struct that the helper returns.
-func (v *verifier) returnedBTF(c *helperCall, r *reg) {
+// kernelStruct finds a struct of the kernel.
+func (v *verifier) kernelStruct(name string) *btf.Struct {
 	if v.opt.Types == nil {
 		v.unmodelled("structs of the kernel without its types (BTF)")
 	}
 	var s *btf.Struct
-	if c.RetBTF == "" || v.opt.Types.TypeByName(c.RetBTF, &s) != nil {
-		v.unmodelled("bpf_" + c.Name)
+	if name == "" || v.opt.Types.TypeByName(name, &s) != nil {
+		v.unmodelled("struct " + name + ", which the kernel's types have not")
 	}
+	return s
+}
+
+// returnedBTF gives r0 the struct that the helper returns.
+func (v *verifier) returnedBTF(c *helperCall, r *reg) {
+	s := v.kernelStruct(c.RetBTF)
 	f := flags(0)
 	if v.rules.trustedArgs && (c.Name == "get_current_task_btf" || c.Name == "task_pt_regs") {
 		f = trusted

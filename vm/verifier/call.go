@@ -191,7 +191,7 @@ func (v *verifier) mayGoto(in insn) {
 // forgetPackets makes pointers into the packet unusable: a helper may have moved it.
 func (v *verifier) forgetPackets() {
 	v.cur.each(func(r *reg) {
-		if r.isPacketAny() {
+		if r.isPacketAny() || r.flags&packetSlice != 0 {
 			life := r.life
 			r.setUnknown()
 			r.life = life

@@ -25,6 +25,10 @@ func (v *verifier) checkArg(c *helperCall, i int, a helper.Arg) {
 	if a.Kind() == helper.Anything {
 		return
 	}
+	if a.Kind() == helper.Dynptr {
+		v.checkDynptrArg(c, n, a, r)
+		return
+	}
 	if r.isPacket() && !(v.ctx.readsPacketInHelpers && readsPacket(c.Helper)) && !anyHelperReadsPacket(v.prog.spec.Type) {
 		v.rejectReg(n, "packet", "%s cannot be given memory of the packet", c.title())
 	}
@@ -133,6 +137,7 @@ func (v *verifier) checkArgMemory(c *helperCall, n int, a helper.Arg, r *reg, nu
 	}
 	switch a.Kind() {
 	case helper.ConstMap:
+		v.checkTimerMap(c, n, r)
 		c.mp, c.mapReg = r.mp, *r
 	case helper.MapKey:
 		v.needMap(c)
@@ -164,7 +169,11 @@ func (v *verifier) checkArgMemory(c *helperCall, n int, a helper.Arg, r *reg, nu
 	case helper.SpinLock:
 		v.spinLock(c, n, r)
 	case helper.Timer:
-		v.timer(c, n, r)
+		var timers []int
+		if r.mp.fields != nil {
+			timers = r.mp.fields.timers
+		}
+		v.timer(c, n, r, timers, "timer")
 	case helper.ConstStr:
 		v.constString(n, r)
 	}

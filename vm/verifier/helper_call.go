@@ -26,6 +26,8 @@ const (
 	helperTimerSetCallback  = 170
 	helperFindVMA           = 180
 	helperLoop              = 181
+	helperDynptrFromMem     = 197
+	helperDynptrWrite       = 202
 	helperUserRingbufDrain  = 209
 )
 
@@ -43,6 +45,8 @@ type helperCall struct {
 	fillSize int
 	fill     bool
 	sub      int    // the callback
+	dynptr   dynptr // the initialized one among the arguments
+	mapOf    string // what mp is known of already, if it is not the map itself
 	function string // what is called, if it is no helper
 	typ      *reg
 }
@@ -91,6 +95,9 @@ func (v *verifier) callHelper(in insn) (end bool) {
 	if h.Flags&helper.ChangesData != 0 || h.Number == helperTailCall {
 		v.forgetPackets()
 	}
+	if h.Number == helperDynptrWrite && (c.dynptr.kind == dynptrSKB || c.dynptr.kind == dynptrSKBMeta) {
+		v.forgetPackets()
+	}
 	v.insn = at + 1
 	return false
 }
@@ -128,6 +135,10 @@ func (v *verifier) releaseArg(c *helperCall) {
 			continue
 		}
 		r := &v.regs()[i+1]
+		if a.Kind() == helper.Dynptr {
+			v.releaseDynptr(c.dynptr)
+			return
+		}
 		if r.isNull() {
 			return
 		}
@@ -207,6 +218,10 @@ func (v *verifier) returned(c *helperCall, r *reg) {
 	case helper.RetRingbufMemOrNull:
 		r.setPointer(ptrMem, maybeNull|ringbufMem)
 		r.size = int32(c.memSize)
+	case helper.RetDynptrMemOrNull:
+		r.setPointer(ptrMem, maybeNull|v.sliceFlags(c.dynptr.kind))
+		r.size = int32(c.memSize)
+		r.dyn, r.ref = c.dynptr.id, c.dynptr.ref
 	case helper.RetBTF, helper.RetBTFOrNull:
 		v.returnedBTF(c, r)
 	default:

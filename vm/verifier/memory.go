@@ -9,13 +9,14 @@ import (
 
 // access is how memory is touched.
 type access struct {
-	reg    int // the pointer
-	off    int // of the instruction
-	size   int
-	write  bool
-	value  int // the register loaded or stored, -1 if none
-	signed bool
-	atomic bool
+	reg      int // the pointer
+	off      int // of the instruction
+	size     int
+	write    bool
+	value    int // the register loaded or stored, -1 if none
+	signed   bool
+	atomic   bool
+	anyBytes bool // written by the kernel: nothing is known of the value
 }
 
 func (v *verifier) load(in insn) {

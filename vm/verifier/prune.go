@@ -206,7 +206,7 @@ func (v *verifier) covers(old, cur *reg, m *idMap, how sameness) bool {
 		}
 		return !v.rules.scalarIDCheck || m.matchScalar(old.id, cur.id)
 	case ptrMapKey, ptrMapValue, ptrMem:
-		return old.off == cur.off && old.size == cur.size && old.mp == cur.mp && old.uid == cur.uid && old.typ == cur.typ &&
+		return old.off == cur.off && old.size == cur.size && old.mp == cur.mp && old.uid == cur.uid && old.dyn == cur.dyn && old.typ == cur.typ &&
 			old.within(cur) && old.bits.has(cur.bits) && m.match(old.id, cur.id) && m.match(old.ref, cur.ref)
 	case ptrPacket, ptrPacketMeta:
 		return old.size <= cur.size && old.off == cur.off && m.match(old.id, cur.id) && old.within(cur) && old.bits.has(cur.bits)
@@ -278,6 +278,9 @@ func (v *verifier) slotCovers(o, c *slot, m *idMap, how sameness) bool {
 		}
 		if o.fill[i] != c.fill[i] {
 			return false
+		}
+		if i == 7 && o.special() {
+			return sameObject(o, c, m)
 		}
 		if i == 7 && o.fill[7] == fillSpill {
 			return v.covers(&o.reg, &c.reg, m, how)

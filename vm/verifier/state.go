@@ -8,6 +8,9 @@ const (
 	fillSpill               // part of a spilled register
 	fillMisc                // anything
 	fillZero
+	fillDynptr // parts of structs of the kernel
+	fillIter
+	fillIRQ
 )
 
 // A slot is eight bytes of a stack. The byte of index i is at the slot's address + i... counted from its upper end downwards by the
