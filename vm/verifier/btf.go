@@ -205,7 +205,7 @@ func (v *verifier) walkedFlags(r *reg, field memberName) flags {
 	switch {
 	case r.flags&untrusted != 0:
 		return untrusted
-	case r.flags&(trusted|rcu) == 0:
+	case !r.trusted() && r.flags&rcu == 0:
 		return 0
 	case !v.rules.trustedArgs:
 		return 0
@@ -213,7 +213,7 @@ func (v *verifier) walkedFlags(r *reg, field memberName) flags {
 		return trusted
 	case field.in(trustedOrNullFields) && v.rules.kernel >= linux(6, 5):
 		return trusted | maybeNull
-	case v.prog.spec.Flags&sleepable != 0:
+	case !v.inRCU() || r.nullable():
 		return untrusted
 	case field.in(rcuFields):
 		return rcu

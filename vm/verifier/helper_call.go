@@ -117,6 +117,9 @@ func (v *verifier) checkHelper(h *helper.Helper) {
 	if h.Flags&helper.Sleeps != 0 && spec.Flags&sleepable == 0 {
 		v.reject("sleep", "bpf_%s may sleep, this program may not", h.Name)
 	}
+	if h.Flags&helper.Sleeps != 0 {
+		v.noSleepHere("bpf_" + h.Name)
+	}
 }
 
 const sleepable = 1 << 4

@@ -50,6 +50,7 @@ func (v *verifier) tailCall() (ended, done bool) {
 	if len(v.cur.refs) > 0 {
 		v.rejectLeak()
 	}
+	v.leftRegions("a tail call")
 	if !v.rules.tailReachable || v.cur.top == 0 {
 		return false, false
 	}

@@ -130,6 +130,9 @@ func (k *kernelUnderTest) load(p *program, verbose bool) kernelAnswer {
 			}
 			in.Imm = int32(fd)
 		}
+		if name := p.kfuncs[i]; name != "" {
+			in.Imm, in.Off = k.kfuncID(name), 0
+		}
 		b.WriteByte(in.Op)
 		b.WriteByte(in.Regs)
 		_ = binary.Write(&b, binary.LittleEndian, in.Off)
@@ -184,6 +187,19 @@ func (k *kernelUnderTest) load(p *program, verbose bool) kernelAnswer {
 		a.peak, _ = strconv.Atoi(m[3])
 	}
 	return a
+}
+
+// kfuncID is the number of the type of a function of the kernel; 0 if it has none.
+func (k *kernelUnderTest) kfuncID(name string) int32 {
+	var f *btf.Func
+	if k.types == nil || k.types.TypeByName(name, &f) != nil {
+		return 0
+	}
+	id, err := k.types.TypeID(f)
+	if err != nil {
+		return 0
+	}
+	return int32(id)
 }
 
 func address(b []byte) uint64 { return uint64(uintptr(unsafe.Pointer(&b[0]))) }

@@ -79,13 +79,18 @@ func (v *verifier) compareOpen(s *stored, m mark, add *bool, force bool) (hit, l
 		if s.goes != cur.goes && v.statesEqual(s.state, cur, within) {
 			return true, true
 		}
+	case v.iterates(v.insn):
+		if v.statesEqual(s.state, cur, within) && v.activeIterator() {
+			return true, true
+		}
+		check = false
 	case m&callsBack != 0 && v.rules.callbackLoops:
 		if v.statesEqual(s.state, cur, within) {
 			return true, false
 		}
 		check = false
 	}
-	if check && v.maybeLooping(s.state) && v.statesEqual(s.state, cur, identical) && s.goes == cur.goes && s.unrolled == cur.unrolled {
+	if check && v.maybeLooping(s.state) && v.statesEqual(s.state, cur, identical) && sameRounds(s.state, cur) && s.goes == cur.goes && s.unrolled == cur.unrolled {
 		v.reject("infinite loop", "the loop does not end: after a round, nothing has changed")
 	}
 	if !force && v.jumps-v.lastJumps < 20 && v.cost.Insns-v.lastInsns < 100 {
@@ -294,6 +299,9 @@ func sameReferences(old, cur *state, m *idMap) bool {
 		return false
 	}
 	if old.lock.held && !m.match(old.lock.id, cur.lock.id) {
+		return false
+	}
+	if !old.regions.same(&cur.regions, m) {
 		return false
 	}
 	for i := range old.refs {

@@ -57,10 +57,11 @@ type step struct {
 
 // A state is all that is known at an instruction.
 type state struct {
-	frames [maxFrames]*frame
-	top    int // index of the running frame
-	refs   []reference
-	lock   lock
+	frames  [maxFrames]*frame
+	top     int // index of the running frame
+	refs    []reference
+	lock    lock
+	regions regions
 
 	parent   *state
 	branches int

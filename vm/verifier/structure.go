@@ -150,7 +150,9 @@ func (v *verifier) findSubprograms() {
 				v.reject("opcode", "references to functions do not exist in Linux %s", v.rules.kernel)
 			}
 		case in.isKfunc():
-			v.unmodelled("kfunc " + p.kfuncs[i])
+			if v.rules.kernel < linux(5, 13) {
+				v.reject("opcode", "calls of the kernel's functions do not exist in Linux %s", v.rules.kernel)
+			}
 		}
 	}
 	for i := range p.insns {
