@@ -21,7 +21,7 @@ func (v *verifier) kfuncArg(c *kfuncCall, i int) (more int) {
 		v.kfuncNumber(c, n, p, r)
 		return 0
 	}
-	if c.flags&(kfTrusted|kfRCU) != 0 && (r.isNull() || r.nullable()) && !has("__nullable") && !has("__opt") {
+	if c.flags&(kfTrusted|kfRCU|kfRelease) != 0 && (r.isNull() || r.nullable()) && !has("__nullable") && !has("__opt") {
 		v.rejectReg(n, "null", "r%d may be null (%s): compare it with 0 before it is given to %s", n, r.describe(), c.name)
 	}
 	if r.ref != 0 {
@@ -217,7 +217,7 @@ func (v *verifier) kfuncObject(c *kfuncCall, n int, r *reg, target btf.Type) {
 	if !ok {
 		v.rejectReg(n, "argument", "r%d is %s, which is not what %s takes", n, r.describe(), c.name)
 	}
-	if c.flags&(kfTrusted|kfRCU) != 0 && !r.trusted() {
+	if c.flags&(kfTrusted|kfRCU|kfRelease) != 0 && !r.trusted() {
 		if c.flags&kfRCU == 0 {
 			v.rejectReg(n, "argument", "r%d must be trusted or acquired for %s", n, c.name)
 		}
