@@ -285,8 +285,10 @@ func (v *verifier) pointerAdd(in insn, ptr, off *reg, pointerFirst bool) {
 	switch p.kind {
 	case constMap:
 		allowed = known && o.smin == 0 && in.op() == opADD && v.rules.kernel >= linux(5, 11)
-	case ptrPacketEnd, ptrSocket, ptrSockCommon, ptrTCPSock:
+	case ptrPacketEnd, ptrSocket, ptrSockCommon, ptrTCPSock, ptrXDPSock:
 		allowed = false
+	case ptrFlowKeys:
+		allowed = known
 	}
 	if !allowed {
 		v.rejectReg(dst, "pointer arithmetic", "r%d is %s: nothing can be added to it", dst, p.describe())

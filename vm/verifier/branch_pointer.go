@@ -1,5 +1,7 @@
 package verifier
 
+import "github.com/cilium/ebpf"
+
 // maxPacketOffset is how far into a packet offsets are followed.
 const maxPacketOffset = 0xffff
 
@@ -107,6 +109,14 @@ func (v *verifier) settleNull(s *state, regno uint8, null bool) {
 
 // settleMapValue makes of the value of a map of maps the map that it is.
 func settleMapValue(r *reg) {
+	switch r.mp.spec.Type {
+	case ebpf.SockMap, ebpf.SockHash:
+		r.kind, r.mp, r.uid = ptrSocket, nil, 0
+		return
+	case ebpf.XSKMap:
+		r.kind, r.mp, r.uid = ptrXDPSock, nil, 0
+		return
+	}
 	if r.mp.inner == nil {
 		return
 	}

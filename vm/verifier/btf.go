@@ -205,7 +205,7 @@ func (v *verifier) walkedFlags(r *reg, field memberName) flags {
 	switch {
 	case r.flags&untrusted != 0:
 		return untrusted
-	case r.flags&(trusted|rcu) == 0:
+	case !r.trusted() && r.flags&rcu == 0:
 		return 0
 	case !v.rules.trustedArgs:
 		return 0
@@ -213,7 +213,7 @@ func (v *verifier) walkedFlags(r *reg, field memberName) flags {
 		return trusted
 	case field.in(trustedOrNullFields) && v.rules.kernel >= linux(6, 5):
 		return trusted | maybeNull
-	case v.prog.spec.Flags&sleepable != 0:
+	case !v.inRCU() || r.nullable():
 		return untrusted
 	case field.in(rcuFields):
 		return rcu
@@ -337,31 +337,37 @@ func (v *verifier) checkBTFArg(c *helperCall, n int, a helper.Arg, r *reg) {
 		if r.kind == ptrSocket || r.kind == ptrSockCommon || r.kind == ptrTCPSock {
 			v.unmodelled("sockets as BTF pointers")
 		}
-		v.rejectReg(n, "argument", "r%d must be a pointer to struct %s for bpf_%s, and is %s", n, c.BTF, c.Name, r.describe())
+		v.rejectReg(n, "argument", "r%d must be a pointer to struct %s for %s, and is %s", n, c.BTF, c.title(), r.describe())
 	}
 	if r.nullable() && !a.Has(helper.MaybeNull) {
-		v.rejectReg(n, "null", "r%d may be null (%s): compare it with 0 before it is given to bpf_%s", n, r.describe(), c.Name)
+		v.rejectReg(n, "null", "r%d may be null (%s): compare it with 0 before it is given to %s", n, r.describe(), c.title())
 	}
 	if r.flags&(untrusted|perCPU) != 0 {
-		v.rejectReg(n, "argument", "r%d was read from memory that may have changed, and cannot be given to bpf_%s", n, c.Name)
+		v.rejectReg(n, "argument", "r%d was read from memory that may have changed, and cannot be given to %s", n, c.title())
 	}
 	if r.off != 0 || r.bits != (tnum{}) {
 		v.unmodelled("BTF pointers with offsets given to helpers")
 	}
 	if r.typ.TypeName() != c.BTF {
-		v.rejectReg(n, "argument", "r%d must be a pointer to struct %s for bpf_%s, and is %s", n, c.BTF, c.Name, r.describe())
+		v.rejectReg(n, "argument", "r%d must be a pointer to struct %s for %s, and is %s", n, c.BTF, c.title(), r.describe())
 	}
 }
 
-// returnedBTF gives r0 the struct that the helper returns.
-func (v *verifier) returnedBTF(c *helperCall, r *reg) {
+// kernelStruct finds a struct of the kernel.
+func (v *verifier) kernelStruct(name string) *btf.Struct {
 	if v.opt.Types == nil {
 		v.unmodelled("structs of the kernel without its types (BTF)")
 	}
 	var s *btf.Struct
-	if c.RetBTF == "" || v.opt.Types.TypeByName(c.RetBTF, &s) != nil {
-		v.unmodelled("bpf_" + c.Name)
+	if name == "" || v.opt.Types.TypeByName(name, &s) != nil {
+		v.unmodelled("struct " + name + ", which the kernel's types have not")
 	}
+	return s
+}
+
+// returnedBTF gives r0 the struct that the helper returns.
+func (v *verifier) returnedBTF(c *helperCall, r *reg) {
+	s := v.kernelStruct(c.RetBTF)
 	f := flags(0)
 	if v.rules.trustedArgs && (c.Name == "get_current_task_btf" || c.Name == "task_pt_regs") {
 		f = trusted

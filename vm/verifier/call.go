@@ -5,8 +5,11 @@ func (v *verifier) call(in insn) (end bool) {
 	if in.Off != 0 || in.Dst() != 0 || in.Src() > pseudoKfunc {
 		v.reject("opcode", "the call uses reserved fields")
 	}
-	if in.Src() == pseudoKfunc {
-		v.unmodelled("kfunc " + v.prog.kfuncs[v.insn])
+	if in.isKfunc() && !v.cur.lock.held {
+		return v.callKfunc()
+	}
+	if in.isKfunc() {
+		v.unmodelled("kfuncs while a lock is held")
 	}
 	if v.cur.lock.held && !(in.isHelper() && in.Imm == helperSpinUnlock) && !(in.isSubcall() && v.rules.kernel >= linux(6, 9)) {
 		v.reject("lock", "nothing may be called while a lock is held, except bpf_spin_unlock")
@@ -76,6 +79,7 @@ func (v *verifier) exit(in insn) (end bool) {
 		if len(v.cur.refs) > 0 {
 			v.rejectLeak()
 		}
+		v.leftRegions("the program's end")
 		v.checkReturn()
 		return true
 	}
@@ -191,7 +195,7 @@ func (v *verifier) mayGoto(in insn) {
 // forgetPackets makes pointers into the packet unusable: a helper may have moved it.
 func (v *verifier) forgetPackets() {
 	v.cur.each(func(r *reg) {
-		if r.isPacketAny() {
+		if r.isPacketAny() || r.flags&packetSlice != 0 {
 			life := r.life
 			r.setUnknown()
 			r.life = life

@@ -103,6 +103,9 @@ func (v *verifier) edges(t int, to *[2]edge) int {
 				}
 			}
 		}
+		if v.iterates(t) {
+			m[t] |= prunePoint | forcePoint
+		}
 		return call(in.isSubcall())
 	case jA:
 		dest := in.target(t)

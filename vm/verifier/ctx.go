@@ -95,6 +95,18 @@ func ctxOf(t ebpf.ProgramType) *ctxTable {
 		return &ctxTable{size: 96, field: func(_ *verifier, a ctxField) bool { return !a.write }}
 	case ebpf.Syscall:
 		return &ctxTable{size: 0xffff, field: func(*verifier, ctxField) bool { return true }}
+	case ebpf.SockOps:
+		return &ctxTable{size: 224, field: sockOpsField}
+	case ebpf.SkMsg:
+		return &ctxTable{size: 80, field: skMsgField, writesPacket: true, readsPacketInHelpers: true}
+	case ebpf.SkReuseport:
+		return &ctxTable{size: 56, field: reuseportField, readsPacketInHelpers: true}
+	case ebpf.FlowDissector:
+		return &ctxTable{size: 192, field: flowDissectorField, readsPacketInHelpers: true}
+	case ebpf.RawTracepointWritable:
+		return &ctxTable{size: 96, field: writableTracepointField}
+	case ebpf.LircMode2:
+		return &ctxTable{size: 4, field: lircField}
 	case ebpf.Tracing:
 		return &ctxTable{size: 96, field: btfField}
 	}

@@ -144,7 +144,9 @@ func (v *verifier) socketAccess(a access, r *reg, off int) {
 	case ptrSocket:
 		ok = ok && off+a.size <= 80 && bpfSockField(v, field)
 	case ptrTCPSock:
-		v.unmodelled("fields of struct bpf_tcp_sock")
+		ok = ok && tcpSockField(off, a.size)
+	case ptrXDPSock:
+		ok = ok && off == 0 && a.size == 4
 	}
 	if !ok || r.bits != (tnum{}) {
 		v.rejectReg(a.reg, "socket", "%d bytes at offset %d of a socket cannot be read", a.size, off)

@@ -52,6 +52,8 @@ func (r *reg) describe() string {
 		}
 	case ptrFunc:
 		return "a function"
+	default:
+		s = r.kind.text()
 	}
 	if r.off != 0 {
 		s += fmt.Sprintf(" at offset %d", r.off)

@@ -25,8 +25,12 @@ func (v *verifier) checkArg(c *helperCall, i int, a helper.Arg) {
 	if a.Kind() == helper.Anything {
 		return
 	}
-	if r.isPacket() && !(v.ctx.readsPacketInHelpers && readsPacket(c.Helper)) {
-		v.rejectReg(n, "packet", "bpf_%s cannot be given memory of the packet", c.Name)
+	if a.Kind() == helper.Dynptr {
+		v.checkDynptrArg(c, n, a, r)
+		return
+	}
+	if r.isPacket() && !(v.ctx.readsPacketInHelpers && readsPacket(c.Helper)) && !anyHelperReadsPacket(v.prog.spec.Type) {
+		v.rejectReg(n, "packet", "%s cannot be given memory of the packet", c.title())
 	}
 	null := a.Has(helper.MaybeNull) && r.isNull()
 	if !null {
@@ -38,11 +42,11 @@ func (v *verifier) checkArg(c *helperCall, i int, a helper.Arg) {
 			v.rejectReg(n, "reference", "r%d must be as it was acquired, and not %d more", n, r.off)
 		}
 		if c.ref != 0 {
-			v.rejectReg(n, "reference", "bpf_%s can be given one acquired pointer only", c.Name)
+			v.rejectReg(n, "reference", "%s can be given one acquired pointer only", c.title())
 		}
 		c.ref = r.ref
 	} else if a.Has(helper.Release) && !r.isNull() {
-		v.rejectReg(n, "reference", "r%d is %s: it has not been acquired, so bpf_%s cannot release it", n, r.describe(), c.Name)
+		v.rejectReg(n, "reference", "r%d is %s: it has not been acquired, so %s cannot release it", n, r.describe(), c.title())
 	}
 	v.checkArgMemory(c, n, a, r, null)
 }
@@ -92,13 +96,13 @@ func (v *verifier) checkArgKind(c *helperCall, n int, a helper.Arg, r *reg) {
 		v.checkBTFArg(c, n, a, r)
 		return
 	default:
-		v.unmodelled("bpf_" + c.Name)
+		v.unmodelled(c.title())
 	}
 	if ok && r.nullable() && !a.Has(helper.MaybeNull) {
-		v.rejectReg(n, "null", "r%d may be null (%s): compare it with 0 before it is given to bpf_%s", n, r.describe(), c.Name)
+		v.rejectReg(n, "null", "r%d may be null (%s): compare it with 0 before it is given to %s", n, r.describe(), c.title())
 	}
 	if !ok {
-		v.rejectReg(n, "argument", "r%d must be %s for bpf_%s, and is %s", n, want, c.Name, r.describe())
+		v.rejectReg(n, "argument", "r%d must be %s for %s, and is %s", n, want, c.title(), r.describe())
 	}
 }
 
@@ -113,12 +117,12 @@ func (v *verifier) checkArgOffset(c *helperCall, n int, a helper.Arg, r *reg) {
 		}
 	case ptrBTF:
 		if r.bits != (tnum{}) {
-			v.rejectReg(n, "offset", "r%d was moved by an unknown number and cannot be given to bpf_%s", n, c.Name)
+			v.rejectReg(n, "offset", "r%d was moved by an unknown number and cannot be given to %s", n, c.title())
 		}
 		return
 	}
 	if r.off != 0 || r.bits != (tnum{}) {
-		v.rejectReg(n, "offset", "r%d was moved (%s) and cannot be given to bpf_%s", n, r.describe(), c.Name)
+		v.rejectReg(n, "offset", "r%d was moved (%s) and cannot be given to %s", n, r.describe(), c.title())
 	}
 }
 
@@ -133,6 +137,7 @@ func (v *verifier) checkArgMemory(c *helperCall, n int, a helper.Arg, r *reg, nu
 	}
 	switch a.Kind() {
 	case helper.ConstMap:
+		v.checkTimerMap(c, n, r)
 		c.mp, c.mapReg = r.mp, *r
 	case helper.MapKey:
 		v.needMap(c)
@@ -164,7 +169,11 @@ func (v *verifier) checkArgMemory(c *helperCall, n int, a helper.Arg, r *reg, nu
 	case helper.SpinLock:
 		v.spinLock(c, n, r)
 	case helper.Timer:
-		v.timer(c, n, r)
+		var timers []int
+		if r.mp.fields != nil {
+			timers = r.mp.fields.timers
+		}
+		v.timer(c, n, r, timers, "timer")
 	case helper.ConstStr:
 		v.constString(n, r)
 	}
@@ -196,7 +205,7 @@ func (v *verifier) constantKey(c *helperCall, r *reg) {
 
 func (v *verifier) needMap(c *helperCall) {
 	if c.mp == nil {
-		v.reject("map", "bpf_%s needs its map first", c.Name)
+		v.reject("map", "%s needs its map first", c.title())
 	}
 }
 
@@ -222,7 +231,7 @@ func (v *verifier) sizedMemory(c *helperCall, n int, a helper.Arg) {
 	if r.umin == 0 {
 		if v.rules.kernel >= linux(6, 8) {
 			if !zero {
-				v.rejectReg(n, "size", "the size in r%d may be 0, which bpf_%s does not allow", n, c.Name)
+				v.rejectReg(n, "size", "the size in r%d may be 0, which %s does not allow", n, c.title())
 			}
 		} else {
 			v.helperMemory(c, n-1, 0, how, mem.Has(helper.Write), zero)
@@ -247,7 +256,7 @@ func (v *verifier) helperMemory(c *helperCall, n, size int, how use, writes, zer
 		v.packetRange(n, int(r.off), size, zero)
 	case ptrMapKey:
 		if writes {
-			v.rejectReg(n, "read only", "bpf_%s would write to the key of %s", c.Name, r.mp.name)
+			v.rejectReg(n, "read only", "%s would write to the key of %s", c.title(), r.mp.name)
 		}
 		v.region(n, int(r.off), size, int(r.mp.spec.KeySize), zero, "the key of "+r.mp.name)
 	case ptrMapValue:
@@ -255,7 +264,7 @@ func (v *verifier) helperMemory(c *helperCall, n, size int, how use, writes, zer
 		v.mapRegion(n, int(r.off), size, zero)
 	case ptrMem:
 		if writes && r.flags&readOnly != 0 {
-			v.rejectReg(n, "read only", "bpf_%s would write to %s", c.Name, r.describe())
+			v.rejectReg(n, "read only", "%s would write to %s", c.title(), r.describe())
 		}
 		v.region(n, int(r.off), size, int(r.size), zero, r.describe())
 	case ptrBTF:
@@ -264,7 +273,7 @@ func (v *verifier) helperMemory(c *helperCall, n, size int, how use, writes, zer
 		if zero && size == 0 && r.isNull() {
 			return
 		}
-		v.rejectReg(n, "argument", "r%d must be a pointer to %d bytes of memory for bpf_%s, and is %s", n, size, c.Name, r.describe())
+		v.rejectReg(n, "argument", "r%d must be a pointer to %d bytes of memory for %s, and is %s", n, size, c.title(), r.describe())
 	}
 }
 

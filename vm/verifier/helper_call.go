@@ -26,6 +26,8 @@ const (
 	helperTimerSetCallback  = 170
 	helperFindVMA           = 180
 	helperLoop              = 181
+	helperDynptrFromMem     = 197
+	helperDynptrWrite       = 202
 	helperUserRingbufDrain  = 209
 )
 
@@ -42,8 +44,19 @@ type helperCall struct {
 	fillReg  int // memory to be filled, and its size
 	fillSize int
 	fill     bool
-	sub      int // the callback
+	sub      int    // the callback
+	dynptr   dynptr // the initialized one among the arguments
+	mapOf    string // what mp is known of already, if it is not the map itself
+	function string // what is called, if it is no helper
 	typ      *reg
+}
+
+// title is what is called, in messages.
+func (c *helperCall) title() string {
+	if c.function != "" {
+		return c.function
+	}
+	return "bpf_" + c.Name
 }
 
 func (v *verifier) callHelper(in insn) (end bool) {
@@ -79,7 +92,10 @@ func (v *verifier) callHelper(in insn) (end bool) {
 		regs[r].life.marks |= liveWritten
 	}
 	v.returned(c, &regs[0])
-	if h.Flags&helper.ChangesData != 0 {
+	if h.Flags&helper.ChangesData != 0 || h.Number == helperTailCall {
+		v.forgetPackets()
+	}
+	if h.Number == helperDynptrWrite && (c.dynptr.kind == dynptrSKB || c.dynptr.kind == dynptrSKBMeta) {
 		v.forgetPackets()
 	}
 	v.insn = at + 1
@@ -101,6 +117,9 @@ func (v *verifier) checkHelper(h *helper.Helper) {
 	if h.Flags&helper.Sleeps != 0 && spec.Flags&sleepable == 0 {
 		v.reject("sleep", "bpf_%s may sleep, this program may not", h.Name)
 	}
+	if h.Flags&helper.Sleeps != 0 {
+		v.noSleepHere("bpf_" + h.Name)
+	}
 }
 
 const sleepable = 1 << 4
@@ -119,11 +138,15 @@ func (v *verifier) releaseArg(c *helperCall) {
 			continue
 		}
 		r := &v.regs()[i+1]
+		if a.Kind() == helper.Dynptr {
+			v.releaseDynptr(c.dynptr)
+			return
+		}
 		if r.isNull() {
 			return
 		}
 		if c.ref == 0 || !v.cur.release(c.ref) {
-			v.rejectReg(i+1, "reference", "r%d is not something acquired that bpf_%s could release", i+1, c.Name)
+			v.rejectReg(i+1, "reference", "r%d is not something acquired that %s could release", i+1, c.title())
 		}
 		v.forgetReference(c.ref)
 		return
@@ -198,6 +221,10 @@ func (v *verifier) returned(c *helperCall, r *reg) {
 	case helper.RetRingbufMemOrNull:
 		r.setPointer(ptrMem, maybeNull|ringbufMem)
 		r.size = int32(c.memSize)
+	case helper.RetDynptrMemOrNull:
+		r.setPointer(ptrMem, maybeNull|v.sliceFlags(c.dynptr.kind))
+		r.size = int32(c.memSize)
+		r.dyn, r.ref = c.dynptr.id, c.dynptr.ref
 	case helper.RetBTF, helper.RetBTFOrNull:
 		v.returnedBTF(c, r)
 	default:

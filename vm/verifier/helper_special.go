@@ -27,11 +27,20 @@ func (v *verifier) specialHelper(c *helperCall) (ended, done bool) {
 		v.enterCallback(c, v.elemArgs(c), 0, 1)
 		return false, !v.rules.callbackLoops && v.finishOldCallback(c)
 	case helperTimerSetCallback:
-		v.timerCallback(c)
-	case helperFindVMA, helperUserRingbufDrain:
-		v.unmodelled("bpf_" + c.Name)
+		v.asyncCallback(c, v.elemOf(c.mp, c.mapReg.uid))
+	case helperFindVMA:
+		v.findVMA(c)
+		return false, !v.rules.callbackLoops && v.finishOldCallback(c)
+	case helperUserRingbufDrain:
+		v.drainUserRing(c)
+		return false, !v.rules.callbackLoops && v.finishOldCallback(c)
+	case helperDynptrFromMem:
+		if v.regs()[1].kind != ptrMapValue {
+			v.rejectReg(1, "argument", "r1 must be a pointer to a map's value for bpf_dynptr_from_mem, and is %s", v.regs()[1].describe())
+		}
 	case helperSnprintf:
-		v.unmodelled("formats of bpf_snprintf")
+		r := &v.regs()[3]
+		v.formatArgs(c, r.mp.frozen[int(r.off)+int(r.bits.value):], 5)
 	}
 	return false, false
 }
@@ -41,6 +50,7 @@ func (v *verifier) tailCall() (ended, done bool) {
 	if len(v.cur.refs) > 0 {
 		v.rejectLeak()
 	}
+	v.leftRegions("a tail call")
 	if !v.rules.tailReachable || v.cur.top == 0 {
 		return false, false
 	}
@@ -123,11 +133,6 @@ func (v *verifier) finishOldCallback(c *helperCall) bool {
 	return true
 }
 
-// timerCallback walks the function that a timer will run, as a program of its own.
-func (v *verifier) timerCallback(c *helperCall) {
-	v.unmodelled("callbacks of timers")
-}
-
 // spinLock takes or gives the lock in a map's value.
 func (v *verifier) spinLock(c *helperCall, n int, r *reg) {
 	m := r.mp
@@ -156,22 +161,6 @@ func (v *verifier) spinLock(c *helperCall, n int, r *reg) {
 		v.reject("lock", "another lock is held")
 	}
 	*l = lock{}
-}
-
-func (v *verifier) timer(c *helperCall, n int, r *reg) {
-	m := r.mp
-	if !r.bits.isConst() {
-		v.rejectReg(n, "timer", "the offset of the timer is not known here")
-	}
-	at := int(r.off) + int(r.bits.value)
-	if m.fields == nil || len(m.fields.timers) == 0 {
-		v.rejectReg(n, "timer", "values of %s have no timer, or no BTF that tells", m.name)
-	}
-	if m.fields.timers[0] != at {
-		v.rejectReg(n, "timer", "the timer of %s is at offset %d, not at %d", m.name, m.fields.timers[0], at)
-	}
-	c.typ = r
-	v.unmodelled("timers")
 }
 
 // checkMapHelper asks that the helper works on maps of this type.
@@ -222,9 +211,6 @@ func (v *verifier) checkMapHelper(c *helperCall) {
 	}
 	if !ok {
 		v.reject("map", "bpf_%s cannot be used with %s, a map of type %s", c.Name, c.mp.name, t)
-	}
-	if c.Ret == helper.RetMapValueOrNull && t == ebpf.XSKMap {
-		v.unmodelled("XDP sockets")
 	}
 }
 

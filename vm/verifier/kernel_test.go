@@ -41,13 +41,20 @@ func (k *kernelUnderTest) attachID(spec *ebpf.ProgramSpec) uint32 {
 	var t btf.Type
 	var tp *btf.Typedef
 	var f *btf.Func
+	name := spec.AttachTo
+	switch {
+	case spec.Type == ebpf.LSM:
+		name = "bpf_lsm_" + name
+	case spec.AttachType == ebpf.AttachTraceIter:
+		name = "bpf_iter_" + name
+	}
 	if spec.AttachType == ebpf.AttachTraceRawTp {
 		if k.types.TypeByName("btf_trace_"+spec.AttachTo, &tp) != nil {
 			return 0
 		}
 		t = tp
 	} else {
-		if k.types.TypeByName(spec.AttachTo, &f) != nil {
+		if k.types.TypeByName(name, &f) != nil {
 			return 0
 		}
 		t = f
@@ -130,6 +137,9 @@ func (k *kernelUnderTest) load(p *program, verbose bool) kernelAnswer {
 			}
 			in.Imm = int32(fd)
 		}
+		if name := p.kfuncs[i]; name != "" {
+			in.Imm, in.Off = k.kfuncID(name), 0
+		}
 		b.WriteByte(in.Op)
 		b.WriteByte(in.Regs)
 		_ = binary.Write(&b, binary.LittleEndian, in.Off)
@@ -151,7 +161,7 @@ func (k *kernelUnderTest) load(p *program, verbose bool) kernelAnswer {
 		lineCount, attachBTF uint32
 		attachProg, corN     uint32
 	}{progType: uint32(p.spec.Type), insnCount: uint32(len(p.insns)), attachType: uint32(p.spec.AttachType), flags: p.spec.Flags}
-	if p.spec.Type == ebpf.Tracing && k.types != nil {
+	if (p.spec.Type == ebpf.Tracing || p.spec.Type == ebpf.LSM) && k.types != nil {
 		attr.attachBTF = k.attachID(p.spec)
 	}
 	attr.insns, attr.license = address(insns), address(license)
@@ -184,6 +194,19 @@ func (k *kernelUnderTest) load(p *program, verbose bool) kernelAnswer {
 		a.peak, _ = strconv.Atoi(m[3])
 	}
 	return a
+}
+
+// kfuncID is the number of the type of a function of the kernel; 0 if it has none.
+func (k *kernelUnderTest) kfuncID(name string) int32 {
+	var f *btf.Func
+	if k.types == nil || k.types.TypeByName(name, &f) != nil {
+		return 0
+	}
+	id, err := k.types.TypeID(f)
+	if err != nil {
+		return 0
+	}
+	return int32(id)
 }
 
 func address(b []byte) uint64 { return uint64(uintptr(unsafe.Pointer(&b[0]))) }

@@ -11,7 +11,7 @@ func (v *verifier) findLiveRegisters() {
 	v.liveRegs = make([]uint16, n)
 	use, def := make([]uint16, n), make([]uint16, n)
 	for i := range n {
-		use[i], def[i] = v.readsWrites(v.prog.insns[i])
+		use[i], def[i] = v.readsWrites(v.prog.insns[i], i)
 	}
 	var to [2]int
 	for changed := true; changed; {
@@ -29,7 +29,7 @@ func (v *verifier) findLiveRegisters() {
 	}
 }
 
-func (v *verifier) readsWrites(in insn) (use, def uint16) {
+func (v *verifier) readsWrites(in insn, at int) (use, def uint16) {
 	dst, src := uint16(1)<<in.Dst(), uint16(1)<<in.Src()
 	switch in.class() {
 	case classLD:
@@ -79,6 +79,9 @@ func (v *verifier) readsWrites(in insn) (use, def uint16) {
 				if h := helper.ByNumber(in.Imm); h != nil {
 					args = h.NumArgs()
 				}
+			}
+			if in.isKfunc() {
+				args = v.kfuncArgs(at)
 			}
 			return 1<<(args+1) - 2, callerSaved
 		}

@@ -7,9 +7,9 @@ import (
 
 // fields are the parts of a map's value that are not plain data.
 type fields struct {
-	locks, timers []int
-	other         string // the name of a kind that is not modelled
-	size          map[int]int
+	locks, timers, queues []int
+	other                 string // the name of a kind that is not modelled
+	size                  map[int]int
 }
 
 // fieldsOf finds the special structs in a value.
@@ -40,7 +40,11 @@ func (f *fields) find(t btf.Type, at, depth int) {
 			f.timers = append(f.timers, at)
 			f.size[at] = 16
 			return
-		case "bpf_wq", "bpf_list_head", "bpf_list_node", "bpf_rb_root", "bpf_rb_node", "bpf_refcount", "bpf_task_work", "bpf_res_spin_lock":
+		case "bpf_wq":
+			f.queues = append(f.queues, at)
+			f.size[at] = 16
+			return
+		case "bpf_list_head", "bpf_list_node", "bpf_rb_root", "bpf_rb_node", "bpf_refcount", "bpf_task_work", "bpf_res_spin_lock":
 			f.other = t.Name
 			f.size[at] = int(t.Size)
 			return

@@ -9,13 +9,14 @@ import (
 
 // access is how memory is touched.
 type access struct {
-	reg    int // the pointer
-	off    int // of the instruction
-	size   int
-	write  bool
-	value  int // the register loaded or stored, -1 if none
-	signed bool
-	atomic bool
+	reg      int // the pointer
+	off      int // of the instruction
+	size     int
+	write    bool
+	value    int // the register loaded or stored, -1 if none
+	signed   bool
+	atomic   bool
+	anyBytes bool // written by the kernel: nothing is known of the value
 }
 
 func (v *verifier) load(in insn) {
@@ -116,7 +117,7 @@ func (v *verifier) acquireRelease(in insn) {
 
 func (v *verifier) checkAtomicTarget(at int, r *reg) {
 	switch r.kind {
-	case ptrCtx, ptrPacket, ptrPacketMeta, ptrSocket, ptrSockCommon, ptrTCPSock:
+	case ptrCtx, ptrPacket, ptrPacketMeta, ptrFlowKeys, ptrSocket, ptrSockCommon, ptrTCPSock, ptrXDPSock:
 		v.rejectReg(at, "atomic", "atomic operations on %s are not allowed", r.describe())
 	}
 }
@@ -152,8 +153,12 @@ func (v *verifier) access(a access) {
 		v.packetAccess(a, r, off)
 	case ptrBTF:
 		v.btfAccess(a, r, off)
-	case ptrSocket, ptrSockCommon, ptrTCPSock:
+	case ptrSocket, ptrSockCommon, ptrTCPSock, ptrXDPSock:
 		v.socketAccess(a, r, off)
+	case ptrFlowKeys:
+		v.flowKeysAccess(a, off)
+	case ptrTracepointBuffer, ptrBuffer:
+		v.bufferAccess(a, r, off)
 	case constMap:
 		if a.write {
 			v.rejectReg(a.reg, "read only", "r%d is %s, which cannot be written", a.reg, r.describe())

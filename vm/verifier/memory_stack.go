@@ -76,7 +76,8 @@ func (v *verifier) stackWrite(a access, f *frame, off int) {
 	}
 	h := step{access: true, frame: uint8(f.number), spi: uint8(spi)}
 	in := v.prog.insns[v.insn]
-	known := r == nil && in.class() == classST
+	known := r == nil && in.class() == classST && !a.anyBytes
+	v.overwrite(f, spi)
 	if a.size == 8 {
 		v.liveness.write(f.number, 1<<spi)
 	}
@@ -157,7 +158,7 @@ func (v *verifier) scrub(f *fill) {
 
 func (v *verifier) writeBytes(a access, s *slot, first int, r *reg, zero bool) {
 	s.reg.kind = notInit
-	if s.fill[7] == fillSpill {
+	if s.fill[7] == fillSpill || s.special() {
 		for i := range s.fill {
 			if s.fill[i] != fillInvalid {
 				s.fill[i] = fillMisc
@@ -328,6 +329,10 @@ func (v *verifier) stackWriteSomewhere(a access, r *reg, f *frame) {
 	}
 	keptZero := false
 	for off := lo; off < hi; off++ {
+		spi, _ := fillAt(off)
+		v.overwrite(f, spi)
+	}
+	for off := lo; off < hi; off++ {
 		spi, at := fillAt(off)
 		s := &f.stack[spi]
 		// A zero written over a zero stays one.
@@ -382,6 +387,11 @@ func (v *verifier) stackInitialized(at, off, size int, zeroAllowed bool, how use
 		lo, hi = off+int(r.smin), off+int(r.smax)
 	}
 	if how == fills {
+		for i := lo; i < hi+size; i++ {
+			if spi, _ := fillAt(i); spi < len(f.stack) && f.stack[spi].special() && v.rules.kernel >= linux(6, 3) {
+				v.rejectReg(at, "stack", "a struct of the kernel's on the stack would be overwritten")
+			}
+		}
 		return true
 	}
 	for i := lo; i < hi+size; i++ {

@@ -1,8 +1,12 @@
 package verifier
 
 import (
+	"maps"
+	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/cilium/ebpf"
@@ -10,38 +14,59 @@ import (
 	"skep/internal/ktest"
 )
 
-// objectPrograms are the programs in the C files of the machine's tests.
+// objectPrograms are the programs in the C files of this package and of the machine's tests. Guests, which have no compiler, are given those
+// that were written with SKEP_OBJECTS=testdata/objects before.
 func objectPrograms(t testing.TB, types Types) (all []sample) {
 	t.Helper()
-	if ktest.Emulated() {
+	objects, _ := filepath.Glob("testdata/objects/*.o")
+	if !ktest.Emulated() {
+		objects = compileObjects(t)
+	} else if len(objects) == 0 {
 		t.Skip("there is no compiler in guests; what it makes is compared on the live kernel")
 	}
-	ktest.NeedTool(t, "clang")
-	files, err := filepath.Glob("../testdata/c/*.c")
-	if err != nil || len(files) == 0 {
-		t.Fatal("no C files", err)
-	}
-	for _, path := range files {
-		for _, cpu := range []string{"v1", "v2", "v3"} {
-			object := filepath.Join(t.TempDir(), "object.o")
-			if text, err := exec.Command("clang", "-target", "bpf", "-mcpu="+cpu, "-O2", "-g", "-Wno-unused", "-c", "-o", object, path).CombinedOutput(); err != nil {
-				t.Logf("%s for %s: %s", path, cpu, text)
-				continue
-			}
-			coll, err := ebpf.LoadCollectionSpec(object)
+	for _, path := range objects {
+		coll, err := ebpf.LoadCollectionSpec(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := strings.TrimSuffix(filepath.Base(path), ".o")
+		for _, name := range slices.Sorted(maps.Keys(coll.Programs)) {
+			p, err := flatten(coll, coll.Programs[name], types)
 			if err != nil {
 				t.Fatal(err)
 			}
-			for name, spec := range coll.Programs {
-				p, err := flatten(coll, spec, types)
-				if err != nil {
-					t.Fatal(err)
-				}
-				all = append(all, sample{filepath.Base(path) + "/" + name + "/" + cpu, p})
-			}
+			all = append(all, sample{file + "/" + name, p})
 		}
 	}
 	return all
+}
+
+func compileObjects(t testing.TB) (objects []string) {
+	t.Helper()
+	ktest.NeedTool(t, "clang")
+	files, err := filepath.Glob("../testdata/c/*.c")
+	own, _ := filepath.Glob("testdata/c/*.c")
+	if err != nil || len(files) == 0 || len(own) == 0 {
+		t.Fatal("no C files", err)
+	}
+	dir := os.Getenv("SKEP_OBJECTS")
+	if dir == "" {
+		dir = t.TempDir()
+	} else if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range append(own, files...) {
+		for _, cpu := range []string{"v1", "v2", "v3"} {
+			object := filepath.Join(dir, strings.TrimSuffix(filepath.Base(path), ".c")+"-"+cpu+".o")
+			text, err := exec.Command("clang", "-target", "bpf", "-mcpu="+cpu, "-O2", "-g", "-Wno-unused", "-c", "-o", object, path).CombinedOutput()
+			if err != nil {
+				t.Logf("%s for %s: %s", path, cpu, text)
+				continue
+			}
+			objects = append(objects, object)
+		}
+	}
+	return objects
 }
 
 // TestObjectsAgree compares verdicts and costs on what clang makes.

@@ -79,13 +79,18 @@ func (v *verifier) compareOpen(s *stored, m mark, add *bool, force bool) (hit, l
 		if s.goes != cur.goes && v.statesEqual(s.state, cur, within) {
 			return true, true
 		}
+	case v.iterates(v.insn):
+		if v.statesEqual(s.state, cur, within) && v.activeIterator() {
+			return true, true
+		}
+		check = false
 	case m&callsBack != 0 && v.rules.callbackLoops:
 		if v.statesEqual(s.state, cur, within) {
 			return true, false
 		}
 		check = false
 	}
-	if check && v.maybeLooping(s.state) && v.statesEqual(s.state, cur, identical) && s.goes == cur.goes && s.unrolled == cur.unrolled {
+	if check && v.maybeLooping(s.state) && v.statesEqual(s.state, cur, identical) && sameRounds(s.state, cur) && s.goes == cur.goes && s.unrolled == cur.unrolled {
 		v.reject("infinite loop", "the loop does not end: after a round, nothing has changed")
 	}
 	if !force && v.jumps-v.lastJumps < 20 && v.cost.Insns-v.lastInsns < 100 {
@@ -206,7 +211,7 @@ func (v *verifier) covers(old, cur *reg, m *idMap, how sameness) bool {
 		}
 		return !v.rules.scalarIDCheck || m.matchScalar(old.id, cur.id)
 	case ptrMapKey, ptrMapValue, ptrMem:
-		return old.off == cur.off && old.size == cur.size && old.mp == cur.mp && old.uid == cur.uid && old.typ == cur.typ &&
+		return old.off == cur.off && old.size == cur.size && old.mp == cur.mp && old.uid == cur.uid && old.dyn == cur.dyn && old.typ == cur.typ &&
 			old.within(cur) && old.bits.has(cur.bits) && m.match(old.id, cur.id) && m.match(old.ref, cur.ref)
 	case ptrPacket, ptrPacketMeta:
 		return old.size <= cur.size && old.off == cur.off && m.match(old.id, cur.id) && old.within(cur) && old.bits.has(cur.bits)
@@ -279,6 +284,9 @@ func (v *verifier) slotCovers(o, c *slot, m *idMap, how sameness) bool {
 		if o.fill[i] != c.fill[i] {
 			return false
 		}
+		if i == 7 && o.special() {
+			return sameObject(o, c, m)
+		}
 		if i == 7 && o.fill[7] == fillSpill {
 			return v.covers(&o.reg, &c.reg, m, how)
 		}
@@ -291,6 +299,9 @@ func sameReferences(old, cur *state, m *idMap) bool {
 		return false
 	}
 	if old.lock.held && !m.match(old.lock.id, cur.lock.id) {
+		return false
+	}
+	if !old.regions.same(&cur.regions, m) {
 		return false
 	}
 	for i := range old.refs {

@@ -26,6 +26,14 @@ const (
 	ptrBTF
 	ptrMem
 	ptrFunc
+	ptrFlowKeys
+	ptrXDPSock
+	ptrTracepointBuffer
+	ptrDynptr // to one that is given to a function
+	slotDynptr
+	slotIter
+	slotIRQ
+	ptrBuffer // of an iterator: its length is known when it is attached
 )
 
 // flags qualify a kind.
@@ -38,7 +46,10 @@ const (
 	trusted    // of BTF pointers: valid, and fit for helpers
 	untrusted
 	perCPU
-	rcu // of BTF pointers: valid until the end of the program
+	rcu         // of BTF pointers: valid until the end of the program, or of its RCU section
+	packetSlice // of memory: taken of a dynptr, into the packet
+	allocated   // of BTF pointers: made by the program
+	nonOwning   // of allocated ones: in a list or tree, valid until the lock is given back
 )
 
 // A reg is what is known of a register, or of a spilled one.
@@ -51,11 +62,16 @@ type reg struct {
 	off     int32 // fixed part of a pointer's offset; of scalars with a delta, the delta
 	size    int32 // range of packet pointers, bytes of ptrMem, subprogram of ptrFunc
 	// id joins copies: scalars of one value, pointers of one unknown offset or nullness. idDelta set means: off more than that.
-	id  uint32
-	ref uint32 // of the reference that the pointer owns
-	uid uint32 // tells inner maps apart
-	mp  *mapDef
-	typ btf.Type // of ptrBTF
+	id   uint32
+	ref  uint32 // of the reference that the pointer owns
+	uid  uint32 // tells inner maps apart
+	dyn  uint32 // of memory: the dynptr that it was taken of
+	what uint8  // kind of a dynptr, state of an iterator, state of interrupts
+	// first is set in the first slot of a struct on the stack.
+	first bool
+	depth int32 // rounds of an iterator
+	mp    *mapDef
+	typ   btf.Type // of ptrBTF
 
 	bits       tnum
 	smin, smax int64
@@ -72,6 +88,21 @@ const (
 	idDelta32 = 1 << 30
 	idDelta   = idDelta64 | idDelta32
 )
+
+// text is the kind in words, of those that have no more to say.
+func (k kind) text() string {
+	switch k {
+	case ptrFlowKeys:
+		return "a pointer to the flow's keys"
+	case ptrXDPSock:
+		return "a pointer to an XDP socket"
+	case ptrTracepointBuffer, ptrBuffer:
+		return "a pointer to a buffer"
+	case ptrDynptr:
+		return "a pointer to a dynptr"
+	}
+	return "something else"
+}
 
 func (r *reg) isPointer() bool   { return r.kind != scalar && r.kind != notInit }
 func (r *reg) nullable() bool    { return r.flags&maybeNull != 0 }

@@ -8,6 +8,9 @@ const (
 	fillSpill               // part of a spilled register
 	fillMisc                // anything
 	fillZero
+	fillDynptr // parts of structs of the kernel
+	fillIter
+	fillIRQ
 )
 
 // A slot is eight bytes of a stack. The byte of index i is at the slot's address + i... counted from its upper end downwards by the
@@ -54,10 +57,11 @@ type step struct {
 
 // A state is all that is known at an instruction.
 type state struct {
-	frames [maxFrames]*frame
-	top    int // index of the running frame
-	refs   []reference
-	lock   lock
+	frames  [maxFrames]*frame
+	top     int // index of the running frame
+	refs    []reference
+	lock    lock
+	regions regions
 
 	parent   *state
 	branches int

@@ -150,7 +150,9 @@ func (v *verifier) findSubprograms() {
 				v.reject("opcode", "references to functions do not exist in Linux %s", v.rules.kernel)
 			}
 		case in.isKfunc():
-			v.unmodelled("kfunc " + p.kfuncs[i])
+			if v.rules.kernel < linux(5, 13) {
+				v.reject("opcode", "calls of the kernel's functions do not exist in Linux %s", v.rules.kernel)
+			}
 		}
 	}
 	for i := range p.insns {
@@ -171,6 +173,7 @@ func (v *verifier) findSubprograms() {
 		v.reject("subprogram", "the program has %d functions, at most %d are allowed", len(v.subs), maxSubprogs)
 	}
 	v.checkSubprograms()
+	v.findPacketChanges()
 }
 
 // checkSubprograms asks that jumps stay inside of functions and that these end.

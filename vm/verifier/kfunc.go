@@ -1,0 +1,220 @@
+package verifier
+
+import (
+	"strings"
+
+	"github.com/cilium/ebpf/btf"
+
+	"skep/vm/helper"
+)
+
+// A kfuncCall is a call of a function of the kernel, and what its arguments tell about it.
+type kfuncCall struct {
+	helperCall
+	kfunc
+	name  string
+	proto *btf.FuncProto
+
+	releaseReg int // the argument that gives its reference away
+	size       uint64
+	hasSize    bool // a constant size, of what is returned or made
+	object     iterator
+	made       btf.Type // what is allocated or taken out of a list
+	field      *graphField
+	mapArg     *reg
+}
+
+// kfuncProto is the kernel's prototype of a function; nil if it has none of that name.
+func (v *verifier) kfuncProto(name string) *btf.FuncProto {
+	if v.opt.Types == nil {
+		v.unmodelled("kfunc " + name + " without the kernel's types (BTF)")
+	}
+	var f *btf.Func
+	if v.opt.Types.TypeByName(name, &f) != nil {
+		return nil
+	}
+	return protoOf(f)
+}
+
+// kfuncAt finds out what is called; known is false if the kernel has no such function.
+func (v *verifier) kfuncAt(at int) (c *kfuncCall, known bool) {
+	name := v.prog.kfuncs[at]
+	k, ok := kfuncOf(name)
+	if !ok {
+		v.unmodelled("kfunc " + name)
+	}
+	c = &kfuncCall{kfunc: k, name: name, releaseReg: -1}
+	c.helperCall = helperCall{Helper: &helper.Helper{Name: name}, function: name, fillReg: -1, sub: -1}
+	if k.since > v.rules.kernel {
+		return c, false
+	}
+	c.proto = v.kfuncProto(name)
+	return c, c.proto != nil
+}
+
+// kfuncArgs is how many registers a call reads.
+func (v *verifier) kfuncArgs(at int) int {
+	k, ok := kfuncOf(v.prog.kfuncs[at])
+	if !ok || v.opt.Types == nil || k.since > v.rules.kernel {
+		return 5
+	}
+	if p := v.kfuncProto(v.prog.kfuncs[at]); p != nil {
+		return len(p.Params)
+	}
+	return 5
+}
+
+// iterates reports whether a call asks an iterator for its next element.
+func (v *verifier) iterates(at int) bool {
+	k, _ := kfuncOf(v.prog.kfuncs[at])
+	return v.prog.insns[at].isKfunc() && k.flags&kfIterNext != 0
+}
+
+// callKfunc walks a call of a function of the kernel.
+func (v *verifier) callKfunc() (end bool) {
+	at := v.insn
+	if !gplCompatible(v.prog.spec.License) {
+		v.reject("license", "functions of the kernel may be called by programs with a GPL-compatible license only")
+	}
+	c, known := v.kfuncAt(at)
+	if !known {
+		v.reject("kfunc", "Linux %s has no function %s for programs", v.rules.kernel, c.name)
+	}
+	if c.hooks&hookAll == 0 && c.hooks&v.rules.hookOf(v.prog.spec.Type) == 0 {
+		v.reject("kfunc", "programs of type %s may not call %s", v.prog.spec.Type, c.name)
+	}
+	if c.flags&kfSleeps != 0 {
+		if v.prog.spec.Flags&sleepable == 0 {
+			v.reject("sleep", "%s may sleep, this program may not", c.name)
+		}
+		v.noSleepHere(c.name)
+	}
+	if c.name == "bpf_throw" {
+		v.unmodelled("exceptions")
+	}
+	for i := 0; i < len(c.proto.Params); i++ {
+		i += v.kfuncArg(c, i)
+	}
+	if c.flags&kfRelease != 0 && c.releaseReg < 0 {
+		v.reject("reference", "%s must be given something that was acquired", c.name)
+	}
+	v.enterRegions(c)
+	if c.name == "bpf_wq_set_callback_impl" {
+		v.asyncCallback(&c.helperCall, v.elemOf(c.mp, c.mapReg.uid))
+	}
+	if c.name == "bpf_rbtree_add_impl" {
+		v.lessCallback(c)
+	}
+	v.convertNodes(c)
+	if c.releaseReg >= 0 {
+		v.cur.release(c.ref)
+		v.forgetReference(c.ref)
+	}
+	regs := v.regs()
+	for r := range 6 {
+		regs[r].setNotInit()
+		regs[r].life.marks |= liveWritten
+	}
+	v.kfuncReturns(c, &regs[0])
+	v.insn = at + 1
+	if c.flags&kfIterNext != 0 {
+		v.nextElement(c, at)
+	}
+	return false
+}
+
+// resultOf is the struct that a pointer to it is returned of, without modifiers.
+func resultOf(t btf.Type) (target btf.Type, isPointer bool) {
+	p, ok := btf.UnderlyingType(t).(*btf.Pointer)
+	if !ok {
+		return nil, false
+	}
+	return btf.UnderlyingType(p.Target), true
+}
+
+// kfuncReturns gives r0 what the function returns.
+func (v *verifier) kfuncReturns(c *kfuncCall, r *reg) {
+	target, pointer := resultOf(c.proto.Return)
+	if !pointer {
+		if _, void := btf.UnderlyingType(c.proto.Return).(*btf.Void); !void {
+			r.setUnknown()
+			v.refineKfunc(c, r)
+		}
+		return
+	}
+	switch {
+	case v.graphReturns(c, r):
+	case strings.HasPrefix(c.name, "bpf_dynptr_slice"):
+		if !c.hasSize {
+			v.unmodelled("kfunc " + c.name)
+		}
+		f := v.sliceFlags(c.dynptr.kind)
+		if c.name == "bpf_dynptr_slice" {
+			f |= readOnly
+		} else if !writesPackets(v.prog.spec.Type) {
+			v.reject("read only", "programs of type %s cannot write into the packet, as what %s returns may be", v.prog.spec.Type, c.name)
+		}
+		r.setPointer(ptrMem, f)
+		r.size, r.dyn = int32(c.size), c.dynptr.id
+	default:
+		switch t := target.(type) {
+		case *btf.Struct:
+			r.setPointer(ptrBTF, v.resultTrust(c))
+			r.typ = t
+		default:
+			size, err := btf.Sizeof(target)
+			if c.hasSize {
+				size, err = int(c.size), nil
+			}
+			if err != nil || size == 0 {
+				v.unmodelled("kfunc " + c.name)
+			}
+			r.setPointer(ptrMem, readOnly)
+			r.size = int32(size)
+			if c.ref != 0 {
+				r.ref = c.ref
+			}
+		}
+	}
+	if c.flags&kfRetNull != 0 {
+		r.flags |= maybeNull
+		r.id = v.newID()
+	}
+	if c.flags&kfAcquire != 0 {
+		id := v.acquire()
+		if c.flags&kfRetNull != 0 {
+			r.id = id
+		}
+		r.ref = id
+		r.flags &^= nonOwning
+	}
+	if r.mayHoldLock() && r.id == 0 {
+		r.id = v.newID()
+	}
+}
+
+// resultTrust is how far a struct returned may be trusted.
+func (v *verifier) resultTrust(c *kfuncCall) flags {
+	switch {
+	case c.name == "bpf_cast_to_kern_ctx":
+		return trusted
+	case c.name == "bpf_rdonly_cast":
+		return untrusted
+	case c.flags&kfIterNext != 0:
+		if c.object.rcu {
+			return rcu
+		}
+		return trusted
+	case c.flags&kfRCUProtected != 0:
+		return rcu
+	}
+	return 0
+}
+
+// refineKfunc limits the numbers that some functions return.
+func (v *verifier) refineKfunc(c *kfuncCall, r *reg) {
+	size, err := btf.Sizeof(c.proto.Return)
+	if err == nil && size < 8 {
+		_ = size // the upper half is whatever it is: the kernel knows nothing of it either
+	}
+}
