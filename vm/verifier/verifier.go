@@ -62,6 +62,15 @@ type Options struct {
 	// Types are the kernel's own BTF types; nil if not known.
 	Types Types
 	trace func(v *verifier)
+	watch watcher
+}
+
+// A watcher is told of the walk as a graph: its steps, in the order of each path, and where a path ends in what was walked before.
+type watcher interface {
+	// enter is called with the state before an instruction. The state's seen is the step before it, for the watcher to replace.
+	enter(v *verifier)
+	// covered is called where the current state is covered by an old one, and with how they were compared.
+	covered(v *verifier, old *state, how sameness)
 }
 
 // Verify walks a program of the collection.
