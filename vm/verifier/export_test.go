@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/cilium/ebpf"
@@ -48,6 +49,11 @@ type Sample struct {
 }
 
 func (s Sample) Name() string { return s.name }
+
+// CallsBack reports whether the program has functions that helpers call.
+func (s Sample) CallsBack() bool {
+	return slices.ContainsFunc(s.prog.insns, func(in insn) bool { return in.isFuncRef() })
+}
 
 // Spec is the program for the machine.
 func (s Sample) Spec() (*ebpf.ProgramSpec, error) {

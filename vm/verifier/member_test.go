@@ -118,16 +118,12 @@ func (m *moment) outsideReg(r *reg, v uint64, ids map[uint32]uint64) string {
 		if v == 0 {
 			return "a null pointer, which " + r.debug() + " is not"
 		}
-		why := ""
-		if m.many {
-			return ""
-		}
 		for base := range m.born {
-			if why = differs(base); why == "" {
+			if m.many || r.has(v-base-uint64(int64(r.off))) {
 				return ""
 			}
 		}
-		return why
+		return fmt.Sprintf("%#x is in no memory that was given: %s", v, r.debug())
 	}
 	return ""
 }

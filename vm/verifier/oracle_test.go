@@ -4,12 +4,12 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"os"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 	"unsafe"
 
 	"github.com/cilium/ebpf"
@@ -28,6 +28,7 @@ type oracle struct {
 	thread  *vm.Thread
 	random  *rand.Rand     // of a run
 	maps    *vm.Collection // of all but scripts, which have their own
+	given   map[ebpf.ProgramType]*given
 	kernel  verifier.Kernel
 	walks   int // steps that a walk may have
 
@@ -36,7 +37,7 @@ type oracle struct {
 }
 
 func newOracle(t testing.TB, k verifier.Kernel) *oracle {
-	o := &oracle{kernel: k, walks: 4000, reasons: map[string]int{}, random: rand.New(rand.NewPCG(1, 1))}
+	o := &oracle{kernel: k, walks: 4000, given: map[ebpf.ProgramType]*given{}, reasons: map[string]int{}, random: rand.New(rand.NewPCG(1, 1))}
 	fill := func(_ *vm.Thread, _ uint64, to []byte) error {
 		if o.random.IntN(8) == 0 {
 			return errors.New("no such memory")
@@ -58,7 +59,7 @@ func newOracle(t testing.TB, k verifier.Kernel) *oracle {
 	if o.thread, err = m.NewThread(1); err != nil {
 		t.Fatal(err)
 	}
-	o.machine, o.thread.Budget = m, 1<<20
+	o.machine, o.thread.Budget = m, 1<<16
 	if o.maps, err = m.Load(&ebpf.CollectionSpec{Maps: verifier.TwinMaps()}, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -104,6 +105,9 @@ func (o *oracle) check(s verifier.Sample, shared bool, runs int) error {
 	case r.Verdict != verifier.Accepted:
 		return nil
 	}
+	if o.kernel < verifier.Linux6_12 && s.CallsBack() {
+		return nil // these kernels walk a callback once, whatever its rounds do
+	}
 	o.accepted++
 	spec, err := s.Spec()
 	if err != nil {
@@ -130,11 +134,10 @@ func (o *oracle) check(s verifier.Sample, shared bool, runs int) error {
 
 // run runs a program once on something.
 func (o *oracle) run(p *vm.Program, w *verifier.Walked, set *vm.Collection) error {
-	ctx, base, data, err := o.context(p.Type)
+	ctx, err := o.context(p.Type)
 	if err != nil {
 		return err
 	}
-	defer ctx.Close()
 	var born []uint64
 	for _, m := range set.Maps {
 		for _, r := range m.Regions() {
@@ -142,12 +145,12 @@ func (o *oracle) run(p *vm.Program, w *verifier.Walked, set *vm.Collection) erro
 		}
 		o.fill(m)
 	}
-	f := w.Follow(base, data, born)
+	f := w.Follow(ctx.at, ctx.data, born)
 	o.thread.Watch = func(c *code.Program, slot, depth int, r *[11]uint64) {
 		o.steps++
 		f.Step(slot, depth, r)
 	}
-	_, err = o.thread.Run(p, ctx.(vm.Context))
+	_, err = o.thread.Run(p, ctx.Context)
 	o.runs++
 	switch {
 	case f.Violation != "":
@@ -156,6 +159,8 @@ func (o *oracle) run(p *vm.Program, w *verifier.Walked, set *vm.Collection) erro
 	case errors.Is(err, errNoHelper), errors.Is(err, engine.ErrBudget), strings.Contains(err.Error(), "does not have"):
 		o.ended++
 		o.reasons[err.Error()]++
+	case o.kernel == verifier.Linux5_10 && strings.Contains(err.Error(), "is not a record that was reserved"):
+		// Until 5.18 a record can be given back by a pointer into it: the kernel's own mistake.
 	default:
 		return fmt.Errorf("the program was accepted, and %w", err)
 	}
@@ -196,23 +201,46 @@ func (o *oracle) fill(m maps.Map) {
 	}
 }
 
-// context makes what the program is given: its address, and where the packet is.
-func (o *oracle) context(t ebpf.ProgramType) (io.Closer, uint64, func() (uint64, uint64, uint64), error) {
-	none := func() (uint64, uint64, uint64) { return 0, 0, 0 }
-	if !vm.SeesPackets(t) {
-		content := make([]byte, vm.ContextSize(t))
-		if t == ebpf.TracePoint {
-			content = make([]byte, 8192)
+// A given is what programs of a type are given: the context, its address, and where the packet is.
+type given struct {
+	vm.Context
+	at      uint64
+	data    func() (start, end, meta uint64)
+	content []byte // of a record
+}
+
+// context makes what a program is given, anew for each run.
+func (o *oracle) context(t ebpf.ProgramType) (*given, error) {
+	g := o.given[t]
+	if g == nil {
+		var err error
+		if g, err = o.makeContext(t); err != nil {
+			return nil, err
 		}
-		o.bytes(content)
-		r, err := o.machine.NewContext(t, content)
-		if err != nil {
-			return nil, 0, none, err
-		}
-		return r, address(r.Bytes()), none, nil
+		o.given[t] = g
 	}
-	frame := make([]byte, o.random.IntN(200))
-	o.bytes(frame)
+	if p, ok := g.Context.(*vm.Packet); ok {
+		frame := make([]byte, o.random.IntN(200))
+		o.bytes(frame)
+		return g, p.SetData(frame)
+	}
+	o.bytes(g.content)
+	return g, nil
+}
+
+func (o *oracle) makeContext(t ebpf.ProgramType) (*given, error) {
+	if !vm.SeesPackets(t) {
+		size := vm.ContextSize(t)
+		if t == ebpf.TracePoint {
+			size = 8192
+		}
+		r, err := o.machine.NewContext(t, make([]byte, size))
+		if err != nil {
+			return nil, err
+		}
+		none := func() (start, end, meta uint64) { return 0, 0, 0 }
+		return &given{r, address(r.Bytes()), none, r.Bytes()}, nil
+	}
 	at := [3]uint64{0, 4, 8}
 	var p *vm.Packet
 	var err error
@@ -223,14 +251,11 @@ func (o *oracle) context(t ebpf.ProgramType) (io.Closer, uint64, func() (uint64,
 		p, err = o.machine.NewSKB(512, t == ebpf.SchedCLS || t == ebpf.SchedACT)
 	}
 	if err != nil {
-		return nil, 0, none, err
-	}
-	if err := p.SetData(frame); err != nil {
-		return nil, 0, none, err
+		return nil, err
 	}
 	base := address(p.Fields())
 	word := func(off uint64) uint64 { return uint64(binary.NativeEndian.Uint32(memory.At(base+off, 4))) }
-	return p, base, func() (uint64, uint64, uint64) { return word(at[0]), word(at[1]), word(at[2]) }, nil
+	return &given{p, base, func() (start, end, meta uint64) { return word(at[0]), word(at[1]), word(at[2]) }, nil}, nil
 }
 
 // oraclePrograms is how many programs a test runs: SKEP_ORACLE, or not many. SKEP_SEED is the first seed.
@@ -243,23 +268,32 @@ func oraclePrograms(usual int) (n int, seed uint64) {
 	return n, seed
 }
 
+// oracleSeeds are of generated programs that have left what was known.
+var oracleSeeds = []uint64{
+	2474, 3124, // a sum of 32 bits was linked to a number of 64
+}
+
 // TestOracle runs programs that are accepted, and asks that each run stays within what is known at each instruction.
 func TestOracle(t *testing.T) {
 	n, seed := oraclePrograms(1500)
-	for _, k := range []verifier.Kernel{verifier.Linux6_18, verifier.Linux6_12} {
+	for _, k := range verifier.Kernels {
 		t.Run(k.String(), func(t *testing.T) {
 			o := newOracle(t, k)
 			base := verifier.TwinSamples()
 			twins := len(base)
 			base = append(base, verifier.ScriptSamples(t, k)...)
 			bad := 0
+			start := time.Now()
 			for i := range n {
 				s := uint64(i) + seed
 				o.random = rand.New(rand.NewPCG(s, 3))
 				var err error
 				switch {
 				case i < len(base) && seed == 0:
-					err = o.check(base[i], i < twins, 8)
+					err = o.check(base[i], i < twins, 4)
+				case i < len(base)+len(oracleSeeds) && seed == 0:
+					s = oracleSeeds[i-len(base)]
+					err = o.check(verifier.Generated(s, base[0].Maps), true, 8)
 				case i%2 == 0:
 					err = o.check(verifier.Generated(s, base[0].Maps), true, 4)
 				default:
@@ -277,7 +311,7 @@ func TestOracle(t *testing.T) {
 					}
 				}
 				if i%100000 == 99999 {
-					t.Log(o)
+					t.Logf("%v: %v", time.Since(start).Round(time.Second), o)
 				}
 			}
 			t.Log(o)
