@@ -93,6 +93,8 @@ func (f *Follower) reach(to []candidate, node int, free *freeSet, slot, top int,
 	for _, id := range f.walked.graph.nodes[node].next {
 		n := f.walked.graph.nodes[id]
 		switch {
+		case n.at == f.walked.graph.nodes[node].at && f.walked.prog.insns[n.at].isALU():
+			to = f.reach(to, id, free, slot, top, false) // the other sign of a number, walked by itself
 		case n.at == slot && n.state.top == top:
 			to = append(to, candidate{id, free})
 		case ended && f.walked.prog.insns[n.at].isHelper():

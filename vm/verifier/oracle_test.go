@@ -271,6 +271,7 @@ func oraclePrograms(usual int) (n int, seed uint64) {
 // oracleSeeds are of generated programs that have left what was known.
 var oracleSeeds = []uint64{
 	2474, 3124, // a sum of 32 bits was linked to a number of 64
+	1003558, // both signs of a number are walked
 }
 
 // TestOracle runs programs that are accepted, and asks that each run stays within what is known at each instruction.
