@@ -92,16 +92,15 @@ func (f *Follower) give(addrs ...uint64) {
 func (f *Follower) reach(to []candidate, node int, free *freeSet, slot, top int, ended bool) []candidate {
 	for _, id := range f.walked.graph.nodes[node].next {
 		n := f.walked.graph.nodes[id]
+		again := n.at == f.walked.graph.nodes[node].at && f.walked.prog.insns[n.at].isALU() // the other sign of a number, walked by itself
 		switch {
-		case n.at == f.walked.graph.nodes[node].at && f.walked.prog.insns[n.at].isALU():
-			to = f.reach(to, id, free, slot, top, false) // the other sign of a number, walked by itself
-		case n.at == slot && n.state.top == top:
-			to = append(to, candidate{id, free})
-		case ended && f.walked.prog.insns[n.at].isHelper():
+		case again, ended && f.walked.prog.insns[n.at].isHelper() && n.at != slot:
 			to = f.reach(to, id, free, slot, top, false)
 			if n.cover != 0 {
 				to = f.reach(to, n.cover, free.with(n.free), slot, top, false)
 			}
+		case n.at == slot && n.state.top == top:
+			to = append(to, candidate{id, free})
 		}
 	}
 	return to
