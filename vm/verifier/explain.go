@@ -67,6 +67,7 @@ var required = map[string]string{
 // explain adds to a rejection what was required, what is known and where that knowledge comes from.
 func (v *verifier) explain(e *Rejection) {
 	e.Required = required[e.Rule]
+	e.live = v.liveRegs
 	if e.Rule == "complexity" || e.Rule == "infinite loop" {
 		e.Hottest = v.hottest()
 	}

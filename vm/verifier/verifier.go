@@ -135,6 +135,7 @@ func verify(p *program, kernel Kernel, opt Options) (result *Result) {
 		case nil:
 		case *Rejection:
 			result.Verdict, result.Rejection = Rejected, e
+			e.prog, e.kernel, e.opt = p, kernel, opt
 			v.explain(e)
 		case missing:
 			result.Verdict, result.Missing = NotModelled, string(e)
@@ -178,8 +179,12 @@ type Rejection struct {
 	// Hottest are the instructions walked most often, where the program was too complex.
 	Hottest []Hot
 
-	reg int
-	at  *state
+	reg    int
+	at     *state
+	live   []uint16 // registers that are read from each instruction on
+	prog   *program
+	kernel Kernel
+	opt    Options
 }
 
 func (r *Rejection) Error() string { return fmt.Sprintf("instruction %d: %s", r.Insn, r.Text) }
