@@ -18,4 +18,7 @@ func TestEdits(t *testing.T) {
 		t.Logf("%s: %v: %+v", s.name, r.Rejection, edits)
 	}
 	t.Logf("%d of %d", found, rejected)
+	if found*100 < rejected*35 {
+		t.Error("for many rejections there is an edit")
+	}
 }
