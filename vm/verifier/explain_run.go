@@ -68,18 +68,19 @@ func (r *Rejection) Breaks(regs *[11]uint64) bool {
 	return ok && (int64(regs[0]) < lo || int64(regs[0]) > hi)
 }
 
-// Value is what the register held in a run, in words; "" if the rejection is about none, or about one without a value.
+// Value is what the register held in a run, in words; "" if the rejection is about none, or if the number says nothing, as an
+// address.
 func (r *Rejection) Value(regs *[11]uint64) string {
 	if r.reg < 0 || r.at == nil {
 		return ""
 	}
 	switch x := &r.at.frame().regs[r.reg]; {
-	case x.kind == notInit:
-		return ""
 	case x.kind == scalar && int64(regs[r.reg]) >= -1<<20 && int64(regs[r.reg]) < 1<<20:
 		return fmt.Sprintf("r%d is %d", r.reg, int64(regs[r.reg]))
-	case regs[r.reg] == 0:
+	case x.kind == scalar:
+		return fmt.Sprintf("r%d is %#x", r.reg, regs[r.reg])
+	case x.nullable() && regs[r.reg] == 0:
 		return fmt.Sprintf("r%d is null", r.reg)
 	}
-	return fmt.Sprintf("r%d is %#x", r.reg, regs[r.reg])
+	return ""
 }

@@ -48,6 +48,9 @@ func (v *verifier) visited() bool {
 			}
 			return true
 		}
+		if v.costly() {
+			v.blame(s.state)
+		}
 		if add {
 			s.misses++
 		}

@@ -35,10 +35,10 @@ func (v Verdict) String() string {
 
 // Cost is what the walk took, in the kernel's own units.
 type Cost struct {
-	Insns      int `json:"insns"`       // instructions walked: the kernel's "processed N insns"
-	States     int `json:"states"`      // states stored
-	PeakStates int `json:"peak_states"` // at one time
-	Stack      int `json:"stack"`       // bytes of stack, all calls together
+	Insns      int // instructions walked: the kernel's "processed N insns"
+	States     int // states stored
+	PeakStates int // at one time
+	Stack      int // bytes of stack, all calls together
 }
 
 // A Result is the answer for one program and one kernel.
@@ -112,6 +112,7 @@ type verifier struct {
 	lastInsns int
 	cost      Cost
 	counts    []int // how often each instruction was walked
+	blamed    map[blame]*difference
 	live      int
 	memory    int
 	tracking  tracker
@@ -176,8 +177,10 @@ type Rejection struct {
 	Required, Known string
 	// Path is how that knowledge came about, the last step first.
 	Path []Cause
-	// Hottest are the instructions walked most often, where the program was too complex.
-	Hottest []Hot
+	// Hottest are the lines walked most often, where the program was too complex or does not end, and Unpruned is what kept their states
+	// from being covered by earlier ones.
+	Hottest  []Hot
+	Unpruned []Difference
 
 	reg    int
 	at     *state
