@@ -89,6 +89,7 @@ type fix struct {
 	replace bool // the instruction is replaced, not preceded
 	license string
 	after   *fix // a second place, later in the program
+	to      int  // where the last of the instructions jumps, in the place of the branch behind it; 0 if it does not
 }
 
 // again reports whether the rejection is the same one, at the place that the fix has moved it to.
@@ -118,7 +119,16 @@ func (f *fix) apply(p *program) *program {
 		c.insns[f.at] = f.insns[0]
 		return &c
 	}
-	return c.insert(f.at, f.insns)
+	edited := c.insert(f.at, f.insns)
+	if f.to > 0 {
+		last, to := f.at+len(f.insns)-1, f.to
+		if to > f.at {
+			to += len(f.insns)
+		}
+		edited.insns[last].Off = int16(to - last - 1)
+		edited.insns[last+1] = newInsn(classJMP|jA, 0, 0, 0, 0) // they stand for the branch
+	}
+	return edited
 }
 
 // insert is the program with instructions before one of its own. Jumps to that one lead to those inserted.

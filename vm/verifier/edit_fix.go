@@ -306,6 +306,7 @@ func (f *fixer) release() {
 			return
 		}
 		f.around(h.at, n, insns, text)
+		f.onBranch(h.at, n, insns, text)
 		f.around(h.at, n, append([]insn{newInsn(classJMP|jEQ, n, 0, len(insns), 0)}, insns...), fmt.Sprintf("if (r%d) %s", n, text))
 	}
 }
@@ -348,6 +349,35 @@ func (f *fixer) around(at, not int, insns []insn, text string) {
 		insns = slices.Concat([]insn{mov(keep, 0)}, insns, []insn{mov(0, keep)})
 	}
 	f.add(at, insns, "%s", text)
+}
+
+// inverse has the comparisons that hold where another one does not.
+var inverse = map[uint8]uint8{
+	jEQ: jNE, jNE: jEQ, jGT: jLE, jLE: jGT, jGE: jLT, jLT: jGE, jSGT: jSLE, jSLE: jSGT, jSGE: jSLT, jSLT: jSGE,
+}
+
+// onBranch adds calls where a branch is taken that the path takes, and nowhere else.
+func (f *fixer) onBranch(at, not int, insns []insn, text string) {
+	in := f.p.insns[at]
+	op, ok := inverse[in.op()]
+	if !in.isJump() || !ok {
+		return
+	}
+	to := in.target(at)
+	live := f.r.live[to]
+	if to <= at || live&0x3e != 0 || f.at.top > 0 && live&1 != 0 {
+		return
+	}
+	if live&1 != 0 {
+		keep := 6
+		for keep < 9 && (live>>keep&1 != 0 || keep == not) {
+			keep++
+		}
+		insns = slices.Concat([]insn{mov(keep, 0)}, insns, []insn{mov(0, keep)})
+	}
+	over := in
+	over.Op, over.Off = in.Op&0x0f|op, int16(len(insns)+1)
+	f.all = append(f.all, fix{at: at, insns: slices.Concat([]insn{over}, insns, []insn{newInsn(classJMP|jA, 0, 0, 0, 0)}), to: to, text: text + "  where the branch is taken that stands there;"})
 }
 
 // unlock gives the lock back, as late as possible.

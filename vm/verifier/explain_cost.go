@@ -23,10 +23,14 @@ func (v *verifier) hottest() []Hot {
 			continue
 		}
 		l := v.prog.line(i)
-		at, ok := lines[l.String()]
+		key := ""
+		if l != nil {
+			key = fmt.Sprint(l.File, ":", l.Number)
+		}
+		at, ok := lines[key]
 		if !ok || l == nil {
 			at = len(all)
-			lines[l.String()] = at
+			lines[key] = at
 			all = append(all, Hot{i, l, 0})
 		}
 		all[at].Count += n
