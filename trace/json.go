@@ -3,9 +3,9 @@ package trace
 import (
 	"math/bits"
 	"strconv"
-	"unicode/utf8"
 
 	"skep/internal/diag"
+	"skep/internal/render"
 	"skep/schema"
 )
 
@@ -358,47 +358,5 @@ func appendJSONBytes(dst, b []byte) []byte {
 	return append(dst, ']')
 }
 
-// appendJSONString appends bytes as a JSON string. What is not UTF-8 becomes U+FFFD, byte by byte.
-func appendJSONString(dst, b []byte) []byte {
-	dst = append(dst, '"')
-	plain := 0 // from here on nothing needs an escape
-	for i := 0; i < len(b); {
-		c := b[i]
-		if c >= ' ' && c != '"' && c != '\\' && c < utf8.RuneSelf {
-			i++
-			continue
-		}
-		if c >= utf8.RuneSelf {
-			r, size := utf8.DecodeRune(b[i:])
-			if r != utf8.RuneError || size > 1 {
-				i += size
-				continue
-			}
-		}
-		dst = append(dst, b[plain:i]...)
-		switch c {
-		case '"', '\\':
-			dst = append(dst, '\\', c)
-		case '\n':
-			dst = append(dst, `\n`...)
-		case '\t':
-			dst = append(dst, `\t`...)
-		case '\r':
-			dst = append(dst, `\r`...)
-		case '\b':
-			dst = append(dst, `\b`...)
-		case '\f':
-			dst = append(dst, `\f`...)
-		default:
-			if c < ' ' {
-				dst = append(dst, '\\', 'u', '0', '0', lowerHex[c>>4], lowerHex[c&15])
-			} else {
-				dst = append(dst, `\ufffd`...)
-			}
-		}
-		i++
-		plain = i
-	}
-	dst = append(dst, b[plain:]...)
-	return append(dst, '"')
-}
+// appendJSONString appends bytes as a JSON string.
+func appendJSONString(dst, b []byte) []byte { return render.AppendJSON(dst, b) }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 
+	"skep/vm/code"
 	"skep/vm/engine"
 	"skep/vm/memory"
 )
@@ -23,6 +24,9 @@ type Thread struct {
 	// Override is what override_return has set for the function that the program is attached to, if Overridden says so.
 	Override   uint64
 	Overridden bool
+	// Watch is called before each instruction of programs that the interpreter runs: with the program, the slot of the instruction, the depth
+	// of the function's frame and its registers. It changes nothing of them.
+	Watch func(p *code.Program, slot, depth int, r *[11]uint64)
 	// Cgroup is the one that the program is attached to, whose storage get_local_storage returns.
 	Cgroup uint64
 
@@ -137,6 +141,7 @@ func (t *Thread) run(p *Program, slot int, args *[5]uint64) (uint64, error) {
 	if p.probes {
 		e.Probe = probeHost
 	}
+	e.Watch = t.Watch
 	e.Budget = t.Budget
 	if e.Budget == 0 {
 		e.Budget = math.MaxInt64 / 2

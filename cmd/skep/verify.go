@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -10,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
@@ -157,34 +155,6 @@ func (v *verification) script(src *diag.Source, named map[string]string) error {
 	})
 }
 
-// verified is a result as --json prints it.
-type verified struct {
-	Program  string         `json:"program"`
-	Kernel   string         `json:"kernel"`
-	Verdict  string         `json:"verdict"`
-	Cost     *verifier.Cost `json:"cost,omitempty"`
-	Missing  string         `json:"missing,omitempty"`
-	Insn     *int           `json:"insn,omitempty"`
-	Place    string         `json:"place,omitempty"`
-	Line     string         `json:"line,omitempty"`
-	Rule     string         `json:"rule,omitempty"`
-	Message  string         `json:"message,omitempty"`
-	Required string         `json:"required,omitempty"`
-	Known    string         `json:"known,omitempty"`
-	Since    string         `json:"accepted_since,omitempty"`
-	Path     []step         `json:"path,omitempty"`
-	Hottest  []step         `json:"hottest,omitempty"`
-}
-
-// step is a place in the program and what it has to do with the rejection.
-type step struct {
-	Insn  int    `json:"insn"`
-	Place string `json:"place,omitempty"`
-	Line  string `json:"line,omitempty"`
-	Text  string `json:"text,omitempty"`
-	Count int    `json:"count,omitempty"`
-}
-
 func (v *verification) each(of func(verifier.Kernel) (*ebpf.CollectionSpec, *lower.Unit, error)) error {
 	found := false
 	for _, k := range v.kernels {
@@ -202,7 +172,7 @@ func (v *verification) each(of func(verifier.Kernel) (*ebpf.CollectionSpec, *low
 				return err
 			}
 			v.refused = v.refused || r.Verdict == verifier.Rejected
-			if err := v.print(r, unit, v.acceptedSince(spec, name, r)); err != nil {
+			if err := v.print(v.explain(spec, unit, r)); err != nil {
 				return err
 			}
 		}
@@ -234,27 +204,6 @@ func (v *verification) options(k verifier.Kernel) verifier.Options {
 	return verifier.Options{CPUs: cpus, Types: v.types}
 }
 
-// locate gives the place of an instruction in the source, and that line's text.
-func locate(unit *lower.Unit, program string, insn int, line *verifier.Line) (place, text string) {
-	if unit == nil {
-		if line == nil {
-			return "", ""
-		}
-		return line.String(), strings.TrimSpace(line.Text)
-	}
-	p := unit.Programs[program]
-	if p == nil {
-		return "", ""
-	}
-	at := p.Probe
-	if p.Object != nil && insn >= 0 && insn < len(p.Object.Spans) && p.Object.Spans[insn] != (diag.Span{}) {
-		at = p.Object.Spans[insn]
-	}
-	src := unit.Script.Source
-	n, col := src.Line(at.Start)
-	return fmt.Sprintf("%s:%d:%d", src.File(at.Start), n, col), strings.TrimSpace(src.LineText(at.Start))
-}
-
 // acceptedSince is the first later kernel that accepts the same program, "" if none does. To ask about programs that are too complex
 // would take long.
 func (v *verification) acceptedSince(spec *ebpf.CollectionSpec, name string, r *verifier.Result) string {
@@ -267,80 +216,4 @@ func (v *verification) acceptedSince(spec *ebpf.CollectionSpec, name string, r *
 		}
 	}
 	return ""
-}
-
-func (v *verification) print(r *verifier.Result, unit *lower.Unit, since string) error {
-	out := verified{Program: r.Program, Kernel: r.Kernel.String(), Verdict: r.Verdict.String(), Missing: r.Missing, Since: since}
-	if r.Verdict != verifier.NotModelled {
-		out.Cost = &r.Cost
-	}
-	if e := r.Rejection; e != nil {
-		out.Insn, out.Rule, out.Message, out.Required, out.Known = &e.Insn, e.Rule, e.Text, e.Required, e.Known
-		out.Place, out.Line = locate(unit, r.Program, e.Insn, e.Line)
-		for _, c := range e.Path {
-			s := step{Insn: c.Insn, Text: c.Text}
-			s.Place, s.Line = locate(unit, r.Program, c.Insn, c.Line)
-			out.Path = append(out.Path, s)
-		}
-		for _, h := range e.Hottest {
-			s := step{Insn: h.Insn, Count: h.Count}
-			s.Place, s.Line = locate(unit, r.Program, h.Insn, h.Line)
-			out.Hottest = append(out.Hottest, s)
-		}
-	}
-	if v.json {
-		return json.NewEncoder(v.stdout).Encode(out)
-	}
-	_, err := io.WriteString(v.stdout, out.String())
-	return err
-}
-
-// String is the result as people read it.
-func (r verified) String() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%-5s %-24s %s", r.Kernel, r.Program, r.Verdict)
-	switch {
-	case r.Missing != "":
-		fmt.Fprintf(&b, ": %s\n", r.Missing)
-		return b.String()
-	case r.Message == "":
-		fmt.Fprintf(&b, "  %d instructions walked, %d states, %d bytes of stack\n", r.Cost.Insns, r.Cost.PeakStates, r.Cost.Stack)
-		return b.String()
-	}
-	fmt.Fprintf(&b, "\n  %s\n    at     %s\n", r.Message, where(*r.Insn, r.Place, r.Line))
-	if r.Required != "" {
-		fmt.Fprintf(&b, "    rule   %s\n", r.Required)
-	}
-	if r.Known != "" {
-		fmt.Fprintf(&b, "    known  %s\n", r.Known)
-	}
-	if r.Since != "" {
-		fmt.Fprintf(&b, "    since  Linux %s accepts it\n", r.Since)
-	}
-	for i, s := range r.Path {
-		head := "    from   "
-		if i > 0 {
-			head = "           "
-		}
-		fmt.Fprintf(&b, "%s%s, %s\n", head, s.Text, where(s.Insn, s.Place, s.Line))
-	}
-	for i, s := range r.Hottest {
-		head := "    walked "
-		if i > 0 {
-			head = "           "
-		}
-		fmt.Fprintf(&b, "%s%d times: %s\n", head, s.Count, where(s.Insn, s.Place, s.Line))
-	}
-	return b.String()
-}
-
-func where(insn int, place, line string) string {
-	s := fmt.Sprintf("instruction %d", insn)
-	if place != "" {
-		s += " (" + place + ")"
-	}
-	if line != "" {
-		s += "  " + line
-	}
-	return s
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync/atomic"
 
+	"skep/vm/code"
 	"skep/vm/memory"
 )
 
@@ -46,6 +47,9 @@ type Thread struct {
 	// Probe is asked by the interpreter for a load from memory that the program was not given, where the kernel would let a program follow
 	// pointers of its own: the number that is there, if it may be read.
 	Probe func(t *Thread, addr uint64, size int) (value uint64, ok bool)
+	// Watch is called by the interpreter before each instruction, if it is not nil: with the program, the slot, the depth of the frame and
+	// its registers, which it must not change.
+	Watch func(p *code.Program, slot, depth int, r *[11]uint64)
 	// Tail is set by [Thread.TailCall]: the running function's frame is left, and the image runs from its entry in its place, with the
 	// same r1.
 	Tail      Image

@@ -153,4 +153,5 @@ const (
 	opCallHelper
 	opCallFunc
 	opExit
+	opStop // see watched
 )

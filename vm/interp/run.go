@@ -11,6 +11,7 @@ type state struct {
 	image         *Image
 	depth, outer  int // of the frame that runs, and of the one that run began with
 	frames        [engine.MaxFrames]frame
+	single        *single
 }
 
 // A frame is what a function that calls another one gets back.
@@ -33,7 +34,12 @@ func (m *Image) run(t *engine.Thread, pc int, args *[5]uint64) (uint64, error) {
 	s.writes.reset(t)
 	for {
 		if s.fuel >= 0 {
-			pc = s.loop(pc)
+			if t.Watch == nil {
+				pc = s.loop(pc)
+			} else if next := s.watched(t, pc); next != pc {
+				pc = next
+				continue
+			}
 		}
 		var err error
 		at := pc

@@ -210,6 +210,8 @@ func (v *verifier) binary(in insn) {
 	}
 	constant := s.constOf(!is64)
 	delta := s.constValue(!is64)
+	// A sum of 32 bits tells nothing of a number that has more.
+	constant = constant && (is64 || d.umax <= math.MaxUint32)
 	v.arith(in, d, s)
 	v.linkSum(in, d, delta, constant)
 }

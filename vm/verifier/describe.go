@@ -32,7 +32,7 @@ func (r *reg) describe() string {
 	case ptrPacketMeta:
 		s = "a pointer to the packet's metadata"
 	case ptrPacket:
-		s = "a pointer into the packet"
+		s = fmt.Sprintf("a pointer into the packet, which is known to have %d bytes", max(r.size, 0))
 	case ptrPacketEnd:
 		return "the packet's end"
 	case ptrSocket, ptrSockCommon, ptrTCPSock:

@@ -2,7 +2,6 @@ package verifier
 
 import (
 	"fmt"
-	"slices"
 
 	"skep/vm/helper"
 )
@@ -12,13 +11,6 @@ type Cause struct {
 	Insn int
 	Line *Line
 	Text string
-}
-
-// A Hot is an instruction and how often it was walked.
-type Hot struct {
-	Insn  int
-	Line  *Line
-	Count int
 }
 
 // required is what each rule asks for, in general.
@@ -67,37 +59,20 @@ var required = map[string]string{
 // explain adds to a rejection what was required, what is known and where that knowledge comes from.
 func (v *verifier) explain(e *Rejection) {
 	e.Required = required[e.Rule]
+	e.live = v.liveRegs
 	if e.Rule == "complexity" || e.Rule == "infinite loop" {
-		e.Hottest = v.hottest()
+		e.Hottest, e.Unpruned = v.hottest(), v.unpruned()
 	}
-	if e.at == nil || e.reg < 0 {
+	if e.at == nil {
+		return
+	}
+	if e.reg < 0 {
+		e.Path = v.comesHere(e)
 		return
 	}
 	r := &e.at.frame().regs[e.reg]
 	e.Known = fmt.Sprintf("r%d is %s", e.reg, r.describe())
 	e.Path = v.causes(e.at, e.reg)
-}
-
-// hottest are the instructions walked most often, one for each line.
-func (v *verifier) hottest() []Hot {
-	var all []Hot
-	lines := map[string]int{}
-	for i, n := range v.counts {
-		if n == 0 {
-			continue
-		}
-		l := v.prog.line(i)
-		if at, ok := lines[l.String()]; ok && l != nil {
-			if all[at].Count < n {
-				all[at].Count, all[at].Insn = n, i
-			}
-			continue
-		}
-		lines[l.String()] = len(all)
-		all = append(all, Hot{i, l, n})
-	}
-	slices.SortStableFunc(all, func(a, b Hot) int { return b.Count - a.Count })
-	return all[:min(len(all), 5)]
 }
 
 // causes follows a register backwards: to where its value was made, and what has been learned about it on the way.
@@ -186,6 +161,10 @@ func (v *verifier) cause(in insn, at int, h *step, want *place, add func(at int,
 			*want = place{frame: int(h.frame), spi: int(h.spi), slot: true}
 			return true
 		}
+		if want.pointer {
+			add(at, "r%d is read from the context", dst)
+			return false
+		}
 		add(at, "r%d is loaded from memory: of what memory holds nothing is known", dst)
 		return false
 	case classLD:
@@ -216,6 +195,42 @@ func (v *verifier) cause(in insn, at int, h *step, want *place, add func(at int,
 		}
 	}
 	return true
+}
+
+// comesHere is how the path came to a refusal that is about no register: by which branches, and from where something was acquired.
+func (v *verifier) comesHere(e *Rejection) (all []Cause) {
+	from := -1
+	if e.Rule == "reference" && len(e.at.refs) > 0 {
+		from = e.at.refs[0].insn
+	}
+	if from < 0 && e.Rule != "lock" {
+		return nil
+	}
+	next := e.Insn
+	backwards(e.at, func(at int, h *step) bool {
+		in := v.prog.insns[at]
+		switch {
+		case in.isHelper() && (at == from || from < 0 && in.Imm == helperSpinLock):
+			all = append(all, Cause{at, v.prog.line(at), "bpf_" + helperName(in.Imm) + " gives what must be given back"})
+			return false
+		case in.isJump() && !in.isCall() && !in.isExit() && in.op() != jA && len(all) < 4:
+			way := "goes on behind"
+			if next == in.target(at) {
+				way = "takes"
+			}
+			all = append(all, Cause{at, v.prog.line(at), "the path " + way + " this branch"})
+		}
+		next = at
+		return true
+	})
+	return all
+}
+
+func helperName(n int32) string {
+	if row := helper.ByNumber(n); row != nil {
+		return row.Name
+	}
+	return fmt.Sprintf("helper %d", n)
 }
 
 func operator(in insn) string {

@@ -11,7 +11,12 @@ func (v *verifier) findLiveRegisters() {
 	v.liveRegs = make([]uint16, n)
 	use, def := make([]uint16, n), make([]uint16, n)
 	for i := range n {
-		use[i], def[i] = v.readsWrites(v.prog.insns[i], i)
+		in := v.prog.insns[i]
+		args := 5
+		if in.isKfunc() {
+			args = v.kfuncArgs(i)
+		}
+		use[i], def[i] = readsWrites(in, args)
 	}
 	var to [2]int
 	for changed := true; changed; {
@@ -29,7 +34,9 @@ func (v *verifier) findLiveRegisters() {
 	}
 }
 
-func (v *verifier) readsWrites(in insn, at int) (use, def uint16) {
+// readsWrites are the registers that an instruction reads and writes; args is how many arguments the function takes that it calls,
+// unless that is a helper.
+func readsWrites(in insn, args int) (use, def uint16) {
 	dst, src := uint16(1)<<in.Dst(), uint16(1)<<in.Src()
 	switch in.class() {
 	case classLD:
@@ -74,14 +81,10 @@ func (v *verifier) readsWrites(in insn, at int) (use, def uint16) {
 		case jEXIT:
 			return 1, 0
 		case jCALL:
-			args := 5
 			if in.isHelper() {
 				if h := helper.ByNumber(in.Imm); h != nil {
 					args = h.NumArgs()
 				}
-			}
-			if in.isKfunc() {
-				args = v.kfuncArgs(at)
 			}
 			return 1<<(args+1) - 2, callerSaved
 		}

@@ -24,18 +24,20 @@ func (v *verifier) visited() bool {
 		if s.insn != at {
 			continue
 		}
-		hit, loop := false, false
+		hit, loop, mode := false, false, within
 		if s.branches > 0 {
 			hit, loop = v.compareOpen(s, m, &add, force)
 		} else {
-			mode := covers
-			if loop = v.incomplete(s.state); loop {
-				mode = within
+			if loop = v.incomplete(s.state); !loop {
+				mode = covers
 			}
 			hit = v.statesEqual(s.state, cur, mode)
 		}
 		if hit {
 			s.hits++
+			if v.opt.watch != nil {
+				v.opt.watch.covered(v, s.state, mode)
+			}
 			v.propagateLiveness(s.state, cur)
 			if m&jumpPoint != 0 {
 				v.remember(step{}, nil)
@@ -45,6 +47,9 @@ func (v *verifier) visited() bool {
 				v.addLoopBack(s.state, at)
 			}
 			return true
+		}
+		if v.costly() {
+			v.blame(s.state)
 		}
 		if add {
 			s.misses++

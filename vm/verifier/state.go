@@ -76,6 +76,7 @@ type state struct {
 	dfs        int // stored states on the path
 	equalState *state
 	size       int
+	seen       int // the last step of the path, for a watcher
 }
 
 // A lock is a held bpf_spin_lock.

@@ -35,10 +35,10 @@ func (v Verdict) String() string {
 
 // Cost is what the walk took, in the kernel's own units.
 type Cost struct {
-	Insns      int `json:"insns"`       // instructions walked: the kernel's "processed N insns"
-	States     int `json:"states"`      // states stored
-	PeakStates int `json:"peak_states"` // at one time
-	Stack      int `json:"stack"`       // bytes of stack, all calls together
+	Insns      int // instructions walked: the kernel's "processed N insns"
+	States     int // states stored
+	PeakStates int // at one time
+	Stack      int // bytes of stack, all calls together
 }
 
 // A Result is the answer for one program and one kernel.
@@ -62,6 +62,15 @@ type Options struct {
 	// Types are the kernel's own BTF types; nil if not known.
 	Types Types
 	trace func(v *verifier)
+	watch watcher
+}
+
+// A watcher is told of the walk as a graph: its steps, in the order of each path, and where a path ends in what was walked before.
+type watcher interface {
+	// enter is called with the state before an instruction. The state's seen is the step before it, for the watcher to replace.
+	enter(v *verifier)
+	// covered is called where the current state is covered by an old one, and with how they were compared.
+	covered(v *verifier, old *state, how sameness)
 }
 
 // Verify walks a program of the collection.
@@ -103,6 +112,7 @@ type verifier struct {
 	lastInsns int
 	cost      Cost
 	counts    []int // how often each instruction was walked
+	blamed    map[blame]*difference
 	live      int
 	memory    int
 	tracking  tracker
@@ -126,6 +136,7 @@ func verify(p *program, kernel Kernel, opt Options) (result *Result) {
 		case nil:
 		case *Rejection:
 			result.Verdict, result.Rejection = Rejected, e
+			e.prog, e.kernel, e.opt = p, kernel, opt
 			v.explain(e)
 		case missing:
 			result.Verdict, result.Missing = NotModelled, string(e)
@@ -166,11 +177,17 @@ type Rejection struct {
 	Required, Known string
 	// Path is how that knowledge came about, the last step first.
 	Path []Cause
-	// Hottest are the instructions walked most often, where the program was too complex.
-	Hottest []Hot
+	// Hottest are the lines walked most often, where the program was too complex or does not end, and Unpruned is what kept their states
+	// from being covered by earlier ones.
+	Hottest  []Hot
+	Unpruned []Difference
 
-	reg int
-	at  *state
+	reg    int
+	at     *state
+	live   []uint16 // registers that are read from each instruction on
+	prog   *program
+	kernel Kernel
+	opt    Options
 }
 
 func (r *Rejection) Error() string { return fmt.Sprintf("instruction %d: %s", r.Insn, r.Text) }

@@ -74,6 +74,9 @@ func (v *verifier) walkPath() {
 		}
 		v.cur.last = v.prev
 		v.cur.insn = v.insn
+		if v.opt.watch != nil {
+			v.opt.watch.enter(v)
+		}
 		if v.marks[v.insn]&prunePoint != 0 && v.visited() {
 			return
 		}
