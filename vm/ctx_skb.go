@@ -27,6 +27,7 @@ const (
 	skbDataMeta       = 140
 	skbTstamp         = 152
 	skbWireLen        = 160
+	skbSocket         = 168
 	skbTstampType     = 180
 	skbSize           = 192
 )

@@ -108,7 +108,7 @@ func TestTask(t *testing.T) {
 // TestUnknownHelpers has the host answer what the machine does not have.
 func TestUnknownHelpers(t *testing.T) {
 	m := machine(t, Options{Host: Host{Unknown: func(_ *Thread, name string, args *[5]uint64) (uint64, error) {
-		if name != "sk_lookup_udp" {
+		if name != "skc_to_tcp_sock" {
 			t.Errorf("the host is asked for %s", name)
 		}
 		return args[1] + 1, nil
@@ -117,7 +117,7 @@ func TestUnknownHelpers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	lookup := []asm.Instruction{asm.Mov.Imm(asm.R2, 5), asm.FnSkLookupUdp.Call()}
+	lookup := []asm.Instruction{asm.Mov.Imm(asm.R2, 5), asm.FnSkcToTcpSock.Call()}
 	if got := single(t, m, thread(t, m), ebpf.XDP, packet, lookup...); got != 6 {
 		t.Errorf("the host's answer is %d", got)
 	}

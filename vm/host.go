@@ -30,6 +30,11 @@ type Host struct {
 	// MTU is that of a device, for check_mtu.
 	MTU func(t *Thread, ifindex uint32) (int, bool)
 
+	// LookupSocket finds a socket for sk_lookup_tcp, sk_lookup_udp and skc_lookup_tcp; nil is none.
+	LookupSocket func(t *Thread, q SocketQuery) *Socket
+	// SocketOption answers setsockopt and getsockopt on the socket of the context: it reads or fills the value.
+	SocketOption func(t *Thread, set bool, level, name uint32, value []byte) error
+
 	// Device says whether there is a network interface with this index, for maps of devices. Without it there are all.
 	Device func(index uint32) bool
 
