@@ -22,6 +22,8 @@ type Host struct {
 
 	// Trace gets the lines of trace_printk.
 	Trace func(t *Thread, line string)
+	// Sequence gets what programs of iterators write to their struct seq_file. An error is an overflow to them.
+	Sequence func(t *Thread, file uint64, text []byte) error
 
 	// FibLookup answers fib_lookup: it changes the struct bpf_fib_lookup in place and returns a BPF_FIB_LKUP_RET_….
 	FibLookup func(t *Thread, params []byte, flags uint32) int64
