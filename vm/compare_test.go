@@ -61,6 +61,7 @@ func TestObjects(t *testing.T) {
 		{object: "ring", program: "dynptrs", frames: one},
 		{object: "net", program: "nested", frames: one},
 		{object: "kfunc", program: "views", frames: one},
+		{object: "cookie", program: "cookies", frames: one},
 	} {
 		t.Run(s.object+"/"+s.program, func(t *testing.T) {
 			spec := readObject(t, s.object)

@@ -11,8 +11,9 @@ import (
 
 // A Context is what a program is given: the memory behind r1. It belongs to one thread at a time.
 type Context interface {
-	// enter sets the program's arguments, which are zeros, and returns a number that changes with the regions.
-	enter(args *[5]uint64) (version uint64)
+	// enter sets the program's arguments, which are zeros, gives it the sockets in the context, and returns a number that changes with the
+	// regions.
+	enter(t *Thread, args *[5]uint64) (version uint64)
 	// memory is what the program may touch.
 	memory() []memory.Region
 	// fits reports whether it is what a verifier assumes that programs of the type are given.
@@ -26,7 +27,8 @@ type Record struct {
 	block   *memory.Block
 	size    int
 	regions []memory.Region
-	length  bool // r2 is the length
+	length  bool    // r2 is the length
+	socket  *Socket // of SetSocket
 }
 
 // NewRecord makes a context of a copy of the bytes.
@@ -87,7 +89,10 @@ func (r *Record) Close() error {
 // Bytes is the record, which stays the same memory. It must not be used after the machine is closed.
 func (r *Record) Bytes() []byte { return r.block.Bytes()[:r.size:r.size] }
 
-func (r *Record) enter(args *[5]uint64) (version uint64) {
+func (r *Record) enter(t *Thread, args *[5]uint64) (version uint64) {
+	if r.socket != nil {
+		t.lend(r.socket, 0)
+	}
 	if r.size > 0 {
 		args[0] = r.block.Base()
 	}

@@ -25,6 +25,8 @@ type Packet struct {
 	// Cookie and UID are those of the packet's socket; a UID of 0 is root's.
 	Cookie uint64
 	UID    uint32
+	// Socket is the packet's, for programs that see a struct __sk_buff.
+	Socket *Socket
 
 	machine     *Machine
 	skb         bool
@@ -197,8 +199,11 @@ func (p *Packet) moved(t *Thread) {
 	}
 }
 
-func (p *Packet) enter(args *[5]uint64) (version uint64) {
+func (p *Packet) enter(t *Thread, args *[5]uint64) (version uint64) {
 	p.Redirect = Redirect{}
+	if p.skb {
+		binary.NativeEndian.PutUint64(p.fields.Bytes()[skbSocket:], t.lend(p.Socket, 0))
+	}
 	p.refresh() // a program before may have written over the ends
 	args[0] = p.fields.Base()
 	return p.version

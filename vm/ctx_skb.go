@@ -27,6 +27,7 @@ const (
 	skbDataMeta       = 140
 	skbTstamp         = 152
 	skbWireLen        = 160
+	skbSocket         = 168
 	skbTstampType     = 180
 	skbSize           = 192
 )
@@ -105,6 +106,10 @@ const (
 // loadPacket is what legacy loads ask: bytes of the packet as a number.
 func loadPacket(e *engine.Thread, skb uint64, off int32, size int) (uint64, bool) {
 	t := e.Machine.(*Thread)
+	if r, ok := t.context.(*Record); ok && r.length && skb == t.ctx {
+		// The memory of a bare program is its packet.
+		return bigEndian(r.Bytes(), int64(off), size)
+	}
 	p := t.packet()
 	if p == nil || skb != p.fields.Base() {
 		return 0, false
@@ -119,12 +124,16 @@ func loadPacket(e *engine.Thread, skb uint64, off int32, size int) (uint64, bool
 	default:
 		return 0, false
 	}
-	if at < 0 || at+int64(size) > int64(p.end) {
+	return bigEndian(p.buffer.Bytes()[:p.end], at, size)
+}
+
+// bigEndian is the number at a place, if all of it is there.
+func bigEndian(b []byte, at int64, size int) (v uint64, ok bool) {
+	if at < 0 || at+int64(size) > int64(len(b)) {
 		return 0, false
 	}
-	v := uint64(0)
-	for _, b := range p.buffer.Bytes()[at : at+int64(size)] {
-		v = v<<8 | uint64(b)
+	for _, x := range b[at : at+int64(size)] {
+		v = v<<8 | uint64(x)
 	}
 	return v, true
 }

@@ -3,7 +3,6 @@ package vm
 import (
 	"encoding/binary"
 	"fmt"
-	"net/netip"
 	"strconv"
 
 	"skep/vm/maps"
@@ -201,7 +200,7 @@ func (f *formatter) pointer(s []byte, arg uint64, l layout) (used int, e maps.Er
 // hex shows an address. The machine has no secrets, so that those of %p are not hashed.
 func (f *formatter) hex(arg uint64, l layout) { f.pad(fmt.Appendf(nil, "%016x", arg), l) }
 
-// address shows the IP address that a pointer leads to: with leading zeros after a small i.
+// address shows the IP address that a pointer leads to: after a small i, with leading zeros or without colons.
 func (f *formatter) address(style, version byte, arg uint64, l layout) maps.Errno {
 	size := 4
 	if version == '6' {
@@ -218,17 +217,15 @@ func (f *formatter) address(style, version byte, arg uint64, l layout) maps.Errn
 		f.pad(fmt.Appendf(nil, "%d.%d.%d.%d", b[0], b[1], b[2], b[3]), l)
 	case size == 4:
 		f.pad(fmt.Appendf(nil, "%03d.%03d.%03d.%03d", b[0], b[1], b[2], b[3]), l)
-	case style == 'I':
+	default:
 		var text []byte
 		for i := 0; i < 16; i += 2 {
-			if i > 0 {
+			if i > 0 && style == 'I' {
 				text = append(text, ':')
 			}
 			text = fmt.Appendf(text, "%04x", binary.BigEndian.Uint16(b[i:]))
 		}
 		f.pad(text, l)
-	default:
-		f.pad([]byte(netip.AddrFrom16(b).String()), l)
 	}
 	return 0
 }

@@ -13,7 +13,7 @@ import (
 
 // FuzzObject loads objects that somebody has changed, and runs what can be loaded. Nothing may panic or run for ever.
 func FuzzObject(f *testing.F) {
-	for _, name := range []string{"xdp", "tc", "data", "tail", "loop", "text", "ring", "lock", "core", "net", "kfunc"} {
+	for _, name := range []string{"xdp", "tc", "data", "tail", "loop", "text", "ring", "lock", "core", "net", "kfunc", "sock", "cookie"} {
 		f.Add(compileC(f, name))
 	}
 	f.Fuzz(func(t *testing.T, content []byte) {
@@ -126,7 +126,7 @@ func TestHostileObjects(t *testing.T) {
 	}
 	random := rand.New(rand.NewPCG(1, 2))
 	loaded := 0
-	for _, name := range []string{"xdp", "tc", "data", "tail", "loop", "text", "ring", "lock", "core", "net", "kfunc"} {
+	for _, name := range []string{"xdp", "tc", "data", "tail", "loop", "text", "ring", "lock", "core", "net", "kfunc", "sock", "cookie"} {
 		content := compileC(t, name)
 		for range rounds {
 			b := bytes.Clone(content)

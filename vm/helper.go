@@ -55,9 +55,11 @@ var implementations = [...]function{
 	30:  skbSetTunnelOpt,
 	31:  skbChangeProto,
 	32:  skbChangeType,
+	33:  skbUnderCgroup,
 	34:  getHash,
 	35:  currentTask,
 	36:  probeWriteUser,
+	37:  currentUnderCgroup,
 	38:  skbChangeTail,
 	39:  skbPullData,
 	40:  csumUpdate,
@@ -69,11 +71,13 @@ var implementations = [...]function{
 	46:  socketCookie,
 	47:  socketUID,
 	48:  setHash,
+	49:  setSockopt,
 	50:  skbAdjustRoom,
 	51:  redirectMap,
 	54:  xdpAdjustMeta,
 	55:  perfEventReadValue,
 	56:  noHardware, // perf_prog_read_value
+	57:  getSockopt,
 	58:  overrideReturn,
 	59:  sockOpsFlagsSet,
 	65:  xdpAdjustTail,
@@ -84,13 +88,19 @@ var implementations = [...]function{
 	80:  currentCgroupID,
 	81:  localStorage,
 	83:  skbAncestorCgroupID,
-	86:  nothing, // sk_release
+	84:  skLookupTCP,
+	85:  skLookupUDP,
+	86:  skRelease,
 	87:  mapPushElem,
 	88:  mapPopElem,
 	89:  mapPeekElem,
 	93:  spinLock,
 	94:  spinUnlock,
+	95:  skFullsock,
+	96:  tcpSock,
 	97:  skbEcnSetCE,
+	98:  listenerSock,
+	99:  skcLookupTCP,
 	105: strtol,
 	106: strtoul,
 	107: storageGet,
@@ -106,7 +116,12 @@ var implementations = [...]function{
 	120: nsCurrentPidTgid,
 	122: netnsCookie,
 	123: currentAncestorCgroupID,
+	124: skAssign,
 	125: ktimeGetBootNs,
+	126: seqPrintf,
+	127: seqWrite,
+	128: skCgroupID,
+	129: skAncestorCgroupID,
 	130: ringbufOutput,
 	131: ringbufReserve,
 	132: ringbufSubmit,
@@ -137,6 +152,7 @@ var implementations = [...]function{
 	175: taskRegs,
 	176: noHardware, // get_branch_snapshot
 	177: traceVprintk,
+	179: kallsymsLookupName,
 	181: loop,
 	182: strncmp,
 	183: funcArg,
@@ -158,6 +174,10 @@ var implementations = [...]function{
 	201: dynptrRead,
 	202: dynptrWrite,
 	203: dynptrData,
+	204: tcpGenCookieIPv4,
+	205: tcpGenCookieIPv6,
+	206: tcpCheckCookieIPv4,
+	207: tcpCheckCookieIPv6,
 	208: ktimeGetTAINs,
 	210: storageGet,
 	211: storageDelete,
@@ -202,8 +222,46 @@ func unknown(c code.Call, row *helper.Helper) engine.Helper {
 		if row != nil && mayBeNull(row.Ret) {
 			return 0
 		}
+		if why := missing(c.ID); why != "" {
+			return t.fail("the machine has no %s: %s (Host.Unknown may answer it)", c.Name, why)
+		}
 		return t.fail("the machine has no %s", c.Name)
 	}
+}
+
+// missing says why the machine lacks a helper that kernels have.
+func missing(number int32) string {
+	switch number {
+	case 52, 53, 60, 61, 62, 63, 70, 71, 72, 90, 91, 82, 116:
+		return "it moves what streams and sockets carry, and there are none without a network stack"
+	case 64:
+		return "it binds a socket of the kernel's"
+	case 66, 73, 74, 75, 76:
+		return "it needs the kernel's IPsec, tunnels or segment routing"
+	case 77, 78, 92:
+		return "it needs a receiver of infrared light"
+	case 100, 110:
+		return "it needs a listening socket's secret; tcp_raw_gen_syncookie_ipv4 and its like do not"
+	case 101, 102, 103, 104:
+		return "it reads and writes what the kernel's sysctl tables have"
+	case 111, 121:
+		return "its context is a packet of the kernel's own form"
+	case 142, 143, 144:
+		return "it reads and writes headers of TCP connections of the kernel's"
+	case 149, 150:
+		return "it shows values of kernel types, which user space can do better"
+	case 154:
+		return "it reads the kernel's variables of each CPU"
+	case 159, 161, 193:
+		return "it is for security modules of the kernel"
+	case 166, 167, 168:
+		return "it makes system calls"
+	case 180:
+		return "it needs the memory mappings of a task"
+	case 209:
+		return "the machine has no ring buffers that user space writes"
+	}
+	return ""
 }
 
 func mayBeNull(r helper.Ret) bool {

@@ -1,6 +1,7 @@
 package vm
 
 import (
+	"bytes"
 	"strings"
 
 	"skep/vm/maps"
@@ -32,6 +33,29 @@ func (t *Thread) trace(format []byte, args []uint64) uint64 {
 		f(t, strings.TrimSuffix(string(text), "\n"))
 	}
 	return uint64(len(text))
+}
+
+// seqPrintf and seqWrite are for programs of iterators.
+func seqPrintf(t *Thread, a *[5]uint64) uint64 {
+	args, e := numbers(a[3], a[4])
+	format := memoryAt(a[1], a[2])
+	if e != 0 || bytes.IndexByte(format, 0) < 0 {
+		return errno(maps.EINVAL)
+	}
+	text, e := t.format(format, args)
+	if e != 0 {
+		return errno(e)
+	}
+	return t.sequence(a[0], text)
+}
+
+func seqWrite(t *Thread, a *[5]uint64) uint64 { return t.sequence(a[0], memoryAt(a[1], a[2])) }
+
+func (t *Thread) sequence(file uint64, text []byte) uint64 {
+	if f := t.machine.options.Host.Sequence; f == nil || f(t, file, text) != nil {
+		return errno(maps.EOVERFLOW)
+	}
+	return 0
 }
 
 // snprintf writes what fits, with a final 0, and returns the length of all of it with the 0.

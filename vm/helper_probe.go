@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"strings"
 
 	"skep/vm/engine"
 	"skep/vm/maps"
@@ -132,6 +133,23 @@ func dPath(t *Thread, a *[5]uint64) uint64 {
 	copy(to, text)
 	to[len(text)] = 0
 	return uint64(len(text) + 1)
+}
+
+// kallsymsLookupName stores the address of one of the kernel's symbols.
+func kallsymsLookupName(t *Thread, a *[5]uint64) uint64 {
+	name, to := memoryAt(a[0], a[1]), memory.At(a[3], 8)
+	clear(to)
+	if a[2] != 0 || len(name) < 2 || name[len(name)-1] != 0 {
+		return errno(maps.EINVAL)
+	}
+	if f := t.machine.options.Host.KernelSymbol; f != nil {
+		name, _, _ := strings.Cut(string(name), "\x00")
+		if addr, ok := f(name); ok {
+			binary.NativeEndian.PutUint64(to, addr)
+			return 0
+		}
+	}
+	return errno(maps.ENOENT)
 }
 
 // enametoolong is ENAMETOOLONG.

@@ -2,6 +2,7 @@ package vm
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"skep/vm/maps"
 	"skep/vm/memory"
@@ -54,6 +55,40 @@ func ancestor(cgroups []uint64, level uint64) uint64 {
 		return 0
 	}
 	return cgroups[level]
+}
+
+func currentUnderCgroup(t *Thread, a *[5]uint64) uint64 {
+	return t.underCgroup(t.task().Cgroups, a[0], a[1])
+}
+
+// skbUnderCgroup asks about the packet's socket.
+func skbUnderCgroup(t *Thread, a *[5]uint64) uint64 {
+	p := t.skb("skb_under_cgroup")
+	if p == nil {
+		return 0
+	}
+	if len(p.Cgroups) == 0 {
+		return errno(maps.ENOENT)
+	}
+	return t.underCgroup(p.Cgroups, a[1], a[2])
+}
+
+// underCgroup is 1 if one of the cgroups, which are those from the root down, is the one at an index of a map.
+func (t *Thread) underCgroup(cgroups []uint64, array, index uint64) uint64 {
+	m, ok := t.machine.mapAt(array).(*maps.CgroupArray)
+	if !ok {
+		return t.fail("under_cgroup: %#x is not a map of cgroups", array)
+	}
+	at := uint32(index)
+	switch cgroup := m.Target(at); {
+	case uint64(at) >= uint64(m.MaxEntries()):
+		return errno(maps.E2BIG)
+	case cgroup == 0:
+		return errno(maps.EAGAIN)
+	case slices.Contains(cgroups, cgroup):
+		return 1
+	}
+	return 0
 }
 
 func cgroupClassID(t *Thread, _ *[5]uint64) uint64 { return uint64(t.task().ClassID) }

@@ -2,6 +2,7 @@ package vm
 
 import (
 	"encoding/binary"
+	"errors"
 	"strings"
 	"testing"
 
@@ -9,6 +10,7 @@ import (
 	"github.com/cilium/ebpf/asm"
 
 	"skep/vm/helper"
+	"skep/vm/maps"
 )
 
 // TestImplementations looks for functions without a row, and for wrappers that could not check their arguments.
@@ -108,7 +110,7 @@ func TestTask(t *testing.T) {
 // TestUnknownHelpers has the host answer what the machine does not have.
 func TestUnknownHelpers(t *testing.T) {
 	m := machine(t, Options{Host: Host{Unknown: func(_ *Thread, name string, args *[5]uint64) (uint64, error) {
-		if name != "sk_lookup_udp" {
+		if name != "skc_to_tcp_sock" {
 			t.Errorf("the host is asked for %s", name)
 		}
 		return args[1] + 1, nil
@@ -117,7 +119,7 @@ func TestUnknownHelpers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	lookup := []asm.Instruction{asm.Mov.Imm(asm.R2, 5), asm.FnSkLookupUdp.Call()}
+	lookup := []asm.Instruction{asm.Mov.Imm(asm.R2, 5), asm.FnSkcToTcpSock.Call()}
 	if got := single(t, m, thread(t, m), ebpf.XDP, packet, lookup...); got != 6 {
 		t.Errorf("the host's answer is %d", got)
 	}
@@ -145,5 +147,87 @@ func TestTrace(t *testing.T) {
 		asm.FnTracePrintk.Call())
 	if got != 6 || strings.Join(lines, "|") != "-5 ff" {
 		t.Errorf("%d bytes, %q", got, lines)
+	}
+}
+
+// TestMissing asks for a reason for each helper that kernels have and the machine has not, unless no pointer is an answer.
+func TestMissing(t *testing.T) {
+	for i := int32(1); i <= helper.Max(); i++ {
+		has, null, why := implementation(i) != nil, mayBeNull(helper.ByNumber(i).Ret), missing(i)
+		if (has || null) == (why != "") {
+			t.Errorf("%s (%d): the machine has it: %v, it may be null: %v, and %q", helper.ByNumber(i).Name, i, has, null, why)
+		}
+	}
+}
+
+// TestSequence has a program of an iterator write to its file.
+func TestSequence(t *testing.T) {
+	text := ""
+	m := machine(t, Options{Host: Host{Sequence: func(_ *Thread, file uint64, b []byte) error {
+		if file != 99 {
+			return errors.New("no such file")
+		}
+		text += string(b)
+		return nil
+	}}})
+	ctx, err := m.NewWords(99)
+	if err != nil {
+		t.Fatal(err)
+	}
+	format := int64(binary.NativeEndian.Uint64([]byte("<%d>\n\x00\x00\x00")))
+	write := func(file asm.Instruction) uint64 {
+		return single(t, m, thread(t, m), ebpf.Tracing, ctx,
+			asm.Mov.Reg(asm.R6, asm.R1),
+			asm.LoadImm(asm.R2, format, asm.DWord), asm.StoreMem(asm.R10, -8, asm.R2, asm.DWord), asm.Mov.Imm(asm.R2, 42), asm.StoreMem(asm.R10, -16, asm.R2, asm.DWord),
+			file, asm.Mov.Reg(asm.R2, asm.R10), asm.Add.Imm(asm.R2, -8), asm.Mov.Imm(asm.R3, 6), asm.Mov.Reg(asm.R4, asm.R10), asm.Add.Imm(asm.R4, -16), asm.Mov.Imm(asm.R5, 8),
+			asm.FnSeqPrintf.Call(), asm.JNE.Imm(asm.R0, 0, "end"),
+			asm.LoadMem(asm.R1, asm.R6, 0, asm.DWord), asm.Mov.Reg(asm.R2, asm.R10), asm.Add.Imm(asm.R2, -8), asm.Mov.Imm(asm.R3, 2), asm.FnSeqWrite.Call(),
+			asm.Mov.Reg(asm.R0, asm.R0).WithSymbol("end"))
+	}
+	if got := write(asm.LoadMem(asm.R1, asm.R6, 0, asm.DWord)); got != 0 || text != "<42>\n<%" {
+		t.Errorf("%d, %q", int64(got), text)
+	}
+	if got := write(asm.Mov.Imm(asm.R1, 5)); int64(got) != -75 {
+		t.Errorf("what cannot be written returns %d", int64(got))
+	}
+}
+
+// TestUnderCgroup asks whether the current task and a packet are in a cgroup of an array.
+func TestUnderCgroup(t *testing.T) {
+	m := machine(t, Options{Host: Host{Task: func(*Thread) Task { return Task{Cgroups: []uint64{1, 5, 9}} }}})
+	spec := &ebpf.CollectionSpec{
+		Maps: map[string]*ebpf.MapSpec{"groups": {Name: "groups", Type: ebpf.CGroupArray, KeySize: 4, ValueSize: 4, MaxEntries: 4}},
+		Programs: map[string]*ebpf.ProgramSpec{
+			"packet": {Name: "packet", Type: ebpf.SchedCLS, License: "GPL", Instructions: asm.Instructions{
+				asm.LoadMem(asm.R3, asm.R1, 8, asm.Word), asm.LoadMapPtr(asm.R2, 0).WithReference("groups"), asm.FnSkbUnderCgroup.Call(), asm.Return()}},
+			"task": {Name: "task", Type: ebpf.Kprobe, License: "GPL", Instructions: asm.Instructions{
+				asm.LoadMem(asm.R2, asm.R1, 0, asm.DWord), asm.LoadMapPtr(asm.R1, 0).WithReference("groups"), asm.FnCurrentTaskUnderCgroup.Call(), asm.Return()}},
+		},
+	}
+	c, err := m.Load(spec, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	groups := c.Maps["groups"].(*maps.CgroupArray)
+	for i, id := range []uint64{5, 7} {
+		if err := groups.Put(uint32(i), id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, err := m.NewContext(ebpf.Kprobe, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	packet := newPacket(t, m, make([]byte, 60))
+	packet.Cgroups = []uint64{1, 5}
+	th := thread(t, m)
+	for i, want := range []int64{1, 0, -11, -11, -7} { // EAGAIN, E2BIG
+		ctx.Bytes()[0] = byte(i)
+		packet.Fields()[8] = byte(i)
+		for name, context := range map[string]Context{"task": ctx, "packet": packet} {
+			if r0, err := th.Run(c.Programs[name], context); err != nil || int64(r0) != want {
+				t.Errorf("%s: cgroup %d: %d, %v", name, i, int64(r0), err)
+			}
+		}
 	}
 }

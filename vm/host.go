@@ -22,6 +22,8 @@ type Host struct {
 
 	// Trace gets the lines of trace_printk.
 	Trace func(t *Thread, line string)
+	// Sequence gets what programs of iterators write to their struct seq_file. An error is an overflow to them.
+	Sequence func(t *Thread, file uint64, text []byte) error
 
 	// FibLookup answers fib_lookup: it changes the struct bpf_fib_lookup in place and returns a BPF_FIB_LKUP_RET_….
 	FibLookup func(t *Thread, params []byte, flags uint32) int64
@@ -29,6 +31,11 @@ type Host struct {
 	Clone func(t *Thread, packet []byte, ifindex uint32, flags uint64) error
 	// MTU is that of a device, for check_mtu.
 	MTU func(t *Thread, ifindex uint32) (int, bool)
+
+	// LookupSocket finds a socket for sk_lookup_tcp, sk_lookup_udp and skc_lookup_tcp; nil is none.
+	LookupSocket func(t *Thread, q SocketQuery) *Socket
+	// SocketOption answers setsockopt and getsockopt on the socket of the context: it reads or fills the value.
+	SocketOption func(t *Thread, set bool, level, name uint32, value []byte) error
 
 	// Device says whether there is a network interface with this index, for maps of devices. Without it there are all.
 	Device func(index uint32) bool

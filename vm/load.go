@@ -149,6 +149,12 @@ func (l *loader) prepare(names []string) error {
 			return fmt.Errorf("loading program %s: there is no such program", name)
 		}
 		insns := slices.Clone(spec.Instructions)
+		for i := range insns {
+			if op := insns[i].OpCode.AtomicOp(); op != asm.InvalidAtomic {
+				// What marshals instructions, in cilium/ebpf 0.22, takes the operation from here, where only those from files have it.
+				insns[i].Constant = int64(op >> 8)
+			}
+		}
 		if err := l.relocate(insns); err != nil {
 			return fmt.Errorf("loading program %s: %w", name, err)
 		}

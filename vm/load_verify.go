@@ -55,7 +55,7 @@ func (l *loader) verifyProgram(name string) (bool, error) {
 		return false, result.Rejection
 	}
 	return result.Verdict == verifier.Accepted && len(l.options.Maps) == 0 && ContextSize(spec.Type) > 0 && !followsPointers(spec.Type) &&
-		!meetsPointers(spec.Instructions), nil
+		!meetsPointers(spec.Instructions) && !fetches(spec.Instructions), nil
 }
 
 // nameKconfig makes loads of variables of the kernel's configuration those of a map, as the linker does.
@@ -75,6 +75,19 @@ func (l *loader) nameKconfig(spec *ebpf.CollectionSpec, insns asm.Instructions) 
 		insns[i].Constant = int64(uint64(offset) << 32)
 	}
 	return nil
+}
+
+// fetches reports whether the program has atomic operations that return the old number. Of one that is fetched from the stack, verifiers up
+// to that of Linux 6.18 know the range, but do not remember that they have relied on what was stored there. They skip paths on which
+// another number was stored, and so accept programs that leave their memory.
+func fetches(insns asm.Instructions) bool {
+	for i := range insns {
+		switch insns[i].OpCode.AtomicOp() {
+		case asm.FetchAdd, asm.FetchAnd, asm.FetchOr, asm.FetchXor, asm.Xchg, asm.CmpXchg:
+			return true
+		}
+	}
+	return false
 }
 
 // meetsPointers reports whether the program calls what returns pointers into the kernel, which a verified program follows as it likes. It

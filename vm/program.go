@@ -61,6 +61,10 @@ func (l *loader) newProgram(p *Program) (*Program, error) {
 		level = code.Raw
 	}
 	if err := p.code.Check(level); err != nil {
+		var form *code.Error
+		if errors.As(err, &form) {
+			form.Program = "" // which callers name
+		}
 		return nil, err
 	}
 	p.machine, p.collection, p.trusted = l.machine, l.collection, l.options.Trusted || l.verified[p.Name]

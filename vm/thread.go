@@ -29,6 +29,8 @@ type Thread struct {
 	Watch func(p *code.Program, slot, depth int, r *[11]uint64)
 	// Cgroup is the one that the program is attached to, whose storage get_local_storage returns.
 	Cgroup uint64
+	// Assigned is the socket that sk_assign has chosen. It is nil when a program begins.
+	Assigned *Socket
 
 	machine *Machine
 	engine  engine.Thread
@@ -42,6 +44,7 @@ type Thread struct {
 	ctx     uint64          // the first of them
 	locks   []uint64        // spin locks that the program holds
 	records []record        // of ring buffers, that it has reserved and must submit
+	sockets []lent          // that it has addresses of
 	retval  int64           // of get_retval and set_retval
 	spare   []*memory.Block // for keys
 	text    []byte          // where formatted text is made
@@ -129,7 +132,7 @@ func (t *Thread) RunContext(ctx context.Context, p *Program, c Context) (uint64,
 
 // run runs the function at the slot.
 func (t *Thread) run(p *Program, slot int, args *[5]uint64) (uint64, error) {
-	t.program, t.ctx, t.retval, t.Overridden = p, args[0], 0, false
+	t.program, t.ctx, t.retval, t.Overridden, t.Assigned = p, args[0], 0, false, nil
 	defer t.leave()
 	e := &t.engine
 	e.Space = nil
@@ -169,9 +172,10 @@ func (t *Thread) leave() {
 
 func (t *Thread) drop() {
 	t.program, t.tail = nil, nil
-	if len(t.locks)+len(t.records) == 0 {
+	if len(t.locks)+len(t.records)+len(t.sockets) == 0 {
 		return
 	}
+	t.takeBack()
 	for _, addr := range t.locks {
 		unlock(addr)
 	}
@@ -183,7 +187,7 @@ func (t *Thread) drop() {
 
 // attach gives the thread's programs the context.
 func (t *Thread) attach(c Context, args *[5]uint64) {
-	version := c.enter(args)
+	version := c.enter(t, args)
 	if t.context != c || t.version != version {
 		t.context, t.version = c, version
 		t.setRegions(c.memory())

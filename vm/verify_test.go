@@ -1,6 +1,7 @@
 package vm
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -50,5 +51,40 @@ func TestVerify(t *testing.T) {
 	p, err := load(ebpf.Kprobe, asm.FnGetCurrentTaskBtf.Call())
 	if err != nil || !p.Checked() {
 		t.Errorf("a program that may follow pointers of the kernel is not checked (%v)", err)
+	}
+}
+
+// TestVerifiedFetch runs a program that kernels accept though it leaves its memory: they believe that r7 is 1 for packets of 60 bytes, too.
+func TestVerifiedFetch(t *testing.T) {
+	insns := asm.Instructions{
+		asm.LoadMem(asm.R8, asm.R1, skbLen, asm.Word), asm.Mov.Imm(asm.R1, 1),
+		asm.JEq.Imm(asm.R8, 60, "other"), asm.Mov.Imm(asm.R1, 1), asm.Ja.Label("join"),
+		asm.Mov.Imm(asm.R1, 99999).WithSymbol("other"),
+		asm.StoreMem(asm.R10, -8, asm.R1, asm.DWord).WithSymbol("join"),
+	}
+	for i := range int32(6) { // so that the verifier remembers a state to compare with
+		next := fmt.Sprint("next", i)
+		insns = append(insns, asm.JEq.Imm(asm.R8, i, next), asm.Mov.Imm(asm.R2, 1), asm.Mov.Imm(asm.R3, 1).WithSymbol(next), asm.Mov.Imm(asm.R4, 1))
+	}
+	insns = append(insns, asm.Mov.Imm(asm.R1, 0), asm.Mov.Imm(asm.R7, 0), asm.FetchOr.Mem(asm.R10, asm.R7, asm.DWord, -8),
+		asm.Mov.Reg(asm.R2, asm.R10), asm.Add.Reg(asm.R2, asm.R7), asm.Add.Imm(asm.R2, -16),
+		asm.StoreMem(asm.R10, -16, asm.R1, asm.DWord), asm.StoreMem(asm.R10, -8, asm.R1, asm.DWord),
+		asm.LoadMem(asm.R0, asm.R2, 0, asm.Byte), asm.Return())
+	m := machine(t, Options{})
+	c, err := m.Load(&ebpf.CollectionSpec{Programs: map[string]*ebpf.ProgramSpec{"p": {
+		Name: "p", Type: ebpf.SchedCLS, License: "GPL", Instructions: insns,
+	}}}, &LoadOptions{Verify: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	packet, err := m.NewPacket(ebpf.SchedCLS, 60)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := packet.SetData(make([]byte, 60)); err != nil {
+		t.Fatal(err)
+	}
+	if r0, err := thread(t, m).Run(c.Programs["p"], packet); err == nil || !strings.Contains(err.Error(), "reading 1 bytes") {
+		t.Errorf("the program reads what it was not given, and returns %d (%v)", r0, err)
 	}
 }

@@ -20,6 +20,7 @@ package vm
 import (
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"io"
 	"math/rand/v2"
 	"runtime"
@@ -56,6 +57,7 @@ type Machine struct {
 	options Options
 	clock   Clock
 	random  func() uint32
+	secret  maphash.Seed // of SYN cookies
 	objects objects
 	timers  timers
 
@@ -78,7 +80,7 @@ func New(o Options) (*Machine, error) {
 	if o.MapMemory == 0 {
 		o.MapMemory = 4 << 30
 	}
-	m := &Machine{options: o, clock: o.Clock, random: o.Random, open: map[io.Closer]struct{}{}}
+	m := &Machine{options: o, clock: o.Clock, random: o.Random, secret: maphash.MakeSeed(), open: map[io.Closer]struct{}{}}
 	if m.clock == nil {
 		m.clock = systemClock()
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"debug/elf"
 	"encoding/hex"
 	"errors"
@@ -86,24 +87,14 @@ func execBare(env *environment, flags *engineFlags, args []string, text string, 
 	return thread.Run(p, ctx)
 }
 
-// loadBareELF loads the only program of an object, or the one called main; or the section .text if it has none.
+// loadBareELF loads the only program of an object, or the one called main; or the only section with instructions if it has no symbols to
+// tell programs by.
 func loadBareELF(m *vm.Machine, content []byte, o *vm.LoadOptions) (*vm.Program, error) {
 	spec, err := vm.ReadObject(bytes.NewReader(content))
-	if err != nil {
-		return nil, err
-	}
-	if len(spec.Programs) == 0 {
-		file, err := elf.NewFile(bytes.NewReader(content))
-		if err != nil {
-			return nil, fmt.Errorf("reading the object: %w", err)
-		}
-		section := file.Section(".text")
-		if section == nil {
-			return nil, errors.New("the object has no program")
-		}
-		insns, err := section.Data()
-		if err != nil {
-			return nil, fmt.Errorf("reading section .text: %w", err)
+	if err != nil || len(spec.Programs) == 0 {
+		insns, bareErr := readCode(content)
+		if bareErr != nil {
+			return nil, cmp.Or(err, bareErr)
 		}
 		return m.LoadCode("program", insns, o)
 	}
@@ -120,6 +111,35 @@ func loadBareELF(m *vm.Machine, content []byte, o *vm.LoadOptions) (*vm.Program,
 		return nil, err
 	}
 	return c.Programs[name], nil
+}
+
+// readCode is what the section .text of an object has, or else its only section of instructions. Relocations, which need symbols, are
+// an error.
+func readCode(content []byte) ([]byte, error) {
+	file, err := elf.NewFile(bytes.NewReader(content))
+	if err != nil {
+		return nil, fmt.Errorf("reading the object: %w", err)
+	}
+	var found *elf.Section
+	for _, s := range file.Sections {
+		switch {
+		case s.Type == elf.SHT_REL || s.Type == elf.SHT_RELA:
+			return nil, errors.New("the object has no program that its symbols tell of")
+		case s.Type != elf.SHT_PROGBITS || s.Flags&elf.SHF_EXECINSTR == 0 || s.Size == 0:
+		case s.Name == ".text" || found == nil:
+			found = s
+		case found.Name != ".text":
+			return nil, fmt.Errorf("the object has the sections %s and %s, and no symbols", found.Name, s.Name)
+		}
+	}
+	if found == nil {
+		return nil, errors.New("the object has no program")
+	}
+	insns, err := found.Data()
+	if err != nil {
+		return nil, fmt.Errorf("reading section %s: %w", found.Name, err)
+	}
+	return insns, nil
 }
 
 // chooseProgram finds a program by its name, or else by the name of its section; if both are empty, it must be the only one.

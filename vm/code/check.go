@@ -300,6 +300,10 @@ func (c *checker) atomic(at int, in Insn) error {
 }
 
 func (c *checker) unknown(at int, in Insn) error {
+	switch in.Op {
+	case ClassJMP | CALL | SrcReg, ClassJMP | JA | SrcReg:
+		return c.fail(at, "calls and jumps to where a register says (opcode %#02x) do not exist here", in.Op)
+	}
 	return c.fail(at, "opcode %#02x is not known", in.Op)
 }
 

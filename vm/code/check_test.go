@@ -31,7 +31,7 @@ func TestCheck(t *testing.T) {
 		{name: "call past the end", parts: []any{CallFunc(5), exit}, want: "instruction 0: the call goes to instruction 6, where no function begins"},
 		{name: "unknown helper", parts: []any{Call(1), exit}, calls: 1, want: "instruction 0: function 1 that the program calls is not known"},
 		{name: "negative helper", parts: []any{Call(-1), exit}, calls: 1, want: "instruction 0: function -1"},
-		{name: "call by register", parts: []any{code.Insn{Op: code.CallOp | code.SrcReg}, exit}, want: "opcode 0x8d is not known"},
+		{name: "call by register", parts: []any{code.Insn{Op: code.CallOp | code.SrcReg}, exit}, want: "to where a register says (opcode 0x8d) do not exist"},
 		{name: "r11", parts: []any{Mov(11, K(0)), exit}, want: "register r11 does not exist"},
 		{name: "source r15", parts: []any{Mov(0, Reg(15)), exit}, want: "register r15 does not exist"},
 		{name: "frame pointer written", parts: []any{Alu(code.ADD, 10, K(8)), exit}, want: "r10 is read-only"},

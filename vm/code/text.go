@@ -30,6 +30,9 @@ func Text(p *Program, slot int) string {
 			symbol = c.Name
 			if c.ID >= 0 {
 				symbol = fmt.Sprintf("bpf_%s#%d", c.Name, c.ID)
+				if strings.HasPrefix(c.Name, "helper ") { // one that is not known
+					symbol = fmt.Sprintf("helper#%d", c.ID)
+				}
 			}
 		}
 	}

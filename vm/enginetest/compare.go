@@ -1,7 +1,7 @@
 package enginetest
 
 import (
-	"bytes"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"skep/vm/code"
-	"skep/vm/memory"
 )
 
 // Programs is how many random programs a test compares: SKEP_PROGRAMS, or not many.
@@ -41,41 +40,35 @@ func Seed(t *testing.T) uint64 {
 // A Contender runs random programs, to be compared with others.
 type Contender struct {
 	Name string
-	// Load prepares a program, and returns how to run it on a value and how to free it.
-	Load func(r *Random) (run func(value []byte) error, free func() error, err error)
+	// Load prepares a program, and returns how to run it on a state and how to free it.
+	Load func(r *Random) (run func(*State) error, free func() error, err error)
 }
 
 // Contend makes a contender of an engine.
 func (e Engine) Contend(t testing.TB, checked bool) Contender {
-	th := NewThread(t, checked)
-	block := NewBlock(t, ValueSize)
-	if checked {
-		th.Space.Add(memory.Region{Base: block.Base(), Size: ValueSize, Name: "value"})
-	}
+	g := newGround(t, checked)
 	name := e.Name
 	if checked {
 		name += ", checked"
 	}
-	return Contender{name, func(r *Random) (func([]byte) error, func() error, error) {
-		m, err := e.New(r.Program, Helpers(block.Base()), checked)
+	return Contender{name, func(r *Random) (func(*State) error, func() error, error) {
+		if err := g.renew(r); err != nil {
+			return nil, nil, err
+		}
+		m, err := e.New(r.Program, Helpers(g.value.Base(), g.hash), checked)
 		if err != nil {
 			return nil, nil, err
 		}
-		run := func(value []byte) error {
-			copy(block.Bytes(), value)
-			_, err := m.Run(th, 0, [5]uint64{})
-			copy(value, block.Bytes())
-			return err
-		}
-		return run, m.Close, nil
+		free := func() error { return errors.Join(m.Close(), g.drop()) }
+		return func(s *State) error { return g.run(m, s) }, free, nil
 	}}
 }
 
-// Compare runs the random program of a seed on some values with each contender. It tells why the first one does not take it, or how
-// they differ.
-func Compare(seed uint64, values int, contenders []Contender) (refused, differ error) {
+// Compare runs the random program of a seed a few times with each contender. It tells why the first one does not take it, or how they
+// differ.
+func Compare(seed uint64, times int, contenders []Contender) (refused, differ error) {
 	r := NewRandom(seed)
-	runs := make([]func([]byte) error, len(contenders))
+	runs := make([]func(*State) error, len(contenders))
 	for i, c := range contenders {
 		run, free, err := c.Load(r)
 		if err != nil && i == 0 {
@@ -88,33 +81,23 @@ func Compare(seed uint64, values int, contenders []Contender) (refused, differ e
 		runs[i] = run
 	}
 	rng := rand.New(rand.NewPCG(seed, 2))
-	for range values {
-		in := Value(rng)
-		var first []byte
+	for range times {
+		in := NewState(rng)
+		var first *State
 		for i, run := range runs {
-			out := bytes.Clone(in)
+			out := in.clone()
 			if err := run(out); err != nil {
 				return nil, fmt.Errorf("seed %d, %s: %w\n%s", seed, contenders[i].Name, err, Listing(r.Program))
 			}
 			if i == 0 {
 				first = out
-			} else if at := different(first, out); at >= 0 {
-				return nil, fmt.Errorf("seed %d: %s and %s differ in the word at %d: %x, %x\nvalue % x\n%s", seed, contenders[0].Name,
-					contenders[i].Name, at, first[at:at+8], out[at:at+8], in, Listing(r.Program))
+			} else if where := first.difference(out); where != "" {
+				return nil, fmt.Errorf("seed %d: %s and %s differ in %s\nvalue % x\npacket % x\n%s", seed, contenders[0].Name,
+					contenders[i].Name, where, in.Value, in.Packet, Listing(r.Program))
 			}
 		}
 	}
 	return nil, nil
-}
-
-// different is where two values differ, or -1.
-func different(a, b []byte) int {
-	for i := 0; i < ValueSize; i += 8 {
-		if !bytes.Equal(a[i:i+8], b[i:i+8]) {
-			return i
-		}
-	}
-	return -1
 }
 
 // Listing is the program in numbers.

@@ -5,6 +5,7 @@ package enginetest
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 
 	"github.com/cilium/ebpf"
@@ -31,8 +32,55 @@ func NewKernel() (*Kernel, error) {
 // Close frees the map.
 func (k *Kernel) Close() error { return k.values.Close() }
 
-// Load loads a program as a socket filter.
-func (k *Kernel) Load(r *Random) (*ebpf.Program, error) {
+// Contend makes a contender of the kernel.
+func (k *Kernel) Contend() Contender {
+	return Contender{"kernel", func(r *Random) (func(*State) error, func() error, error) {
+		p, err := k.load(r)
+		if err != nil {
+			return nil, nil, err
+		}
+		return func(s *State) error { return k.run(p, s) }, p.close, nil
+	}}
+}
+
+// A kernelProgram is a random program in the kernel.
+type kernelProgram struct {
+	program *ebpf.Program
+	hash    *ebpf.Map // nil if it has none
+}
+
+func (p *kernelProgram) close() error {
+	if p.hash == nil {
+		return p.program.Close()
+	}
+	return errors.Join(p.program.Close(), p.hash.Close())
+}
+
+func (k *Kernel) load(r *Random) (*kernelProgram, error) {
+	p := &kernelProgram{}
+	var err error
+	fd := 0
+	if r.Hash {
+		if p.hash, err = ebpf.NewMap(hashSpec()); err != nil {
+			return nil, fmt.Errorf("creating the hash map of program %d: %w", r.Seed, err)
+		}
+		fd = p.hash.FD()
+	}
+	list, err := k.instructions(r, fd)
+	if err == nil {
+		p.program, err = ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.SchedCLS, License: "GPL", Instructions: list})
+	}
+	if err != nil {
+		if p.hash != nil {
+			err = errors.Join(err, p.hash.Close())
+		}
+		return nil, err
+	}
+	return p, nil
+}
+
+// instructions are those of the program with the kernel's numbers for helpers, maps and functions.
+func (k *Kernel) instructions(r *Random, hash int) (asm.Instructions, error) {
 	var buf bytes.Buffer
 	insns, calledBack := r.Program.Insns, false
 	for at := 0; at < len(insns); at++ {
@@ -43,15 +91,17 @@ func (k *Kernel) Load(r *Random) (*ebpf.Program, error) {
 		case in.Op == code.LoadImm64:
 			next := insns[at+1]
 			v := uint64(uint32(in.Imm)) | uint64(next.Imm)<<32
+			const pseudoMap, pseudoFunc = 1, 4
 			if slot, ok := code.FuncSlot(v); ok {
-				const pseudoFunc = 4
 				calledBack = true
 				in.Regs |= pseudoFunc << 4
 				in.Imm, next.Imm = int32(slot-at-1), 0
 			} else if v == MapMarker {
-				const pseudoMap = 1
 				in.Regs |= pseudoMap << 4
 				in.Imm, next.Imm = int32(k.values.FD()), 0
+			} else if v == hashMarker {
+				in.Regs |= pseudoMap << 4
+				in.Imm, next.Imm = int32(hash), 0
 			}
 			_ = binary.Write(&buf, binary.LittleEndian, in)
 			in = next
@@ -66,7 +116,7 @@ func (k *Kernel) Load(r *Random) (*ebpf.Program, error) {
 	if calledBack {
 		describe(list, r.Program)
 	}
-	return ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.SocketFilter, License: "GPL", Instructions: list})
+	return list, nil
 }
 
 // describe says by BTF what each function is, which the kernel asks for where functions are called back.
@@ -86,18 +136,22 @@ func describe(list asm.Instructions, p *code.Program) {
 	}
 }
 
-// Run runs a program on a value, which it changes.
-func (k *Kernel) Run(p *ebpf.Program, value []byte) error {
-	if err := k.values.Put(uint32(0), value); err != nil {
+// run runs a program on a state, which it changes.
+func (k *Kernel) run(p *kernelProgram, s *State) error {
+	if err := k.values.Put(uint32(0), s.Value); err != nil {
 		return fmt.Errorf("setting the value: %w", err)
 	}
-	if _, err := p.Run(&ebpf.RunOptions{Data: make([]byte, 64)}); err != nil {
+	o := &ebpf.RunOptions{Data: s.Packet, DataOut: make([]byte, len(s.Packet))}
+	if _, err := p.program.Run(o); err != nil {
 		return fmt.Errorf("running in the kernel: %w", err)
 	}
 	out, err := k.values.LookupBytes(uint32(0))
 	if err != nil {
 		return fmt.Errorf("reading the value: %w", err)
 	}
-	copy(value, out)
+	s.Value, s.Packet = out, o.DataOut
+	if p.hash != nil {
+		s.Hash = dumpHash(func(key, value []byte) error { return p.hash.Lookup(key, value) })
+	}
 	return nil
 }

@@ -31,14 +31,7 @@ func TestKernel(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer k.Close()
-	kernel := Contender{Name: "kernel", Load: func(r *Random) (func([]byte) error, func() error, error) {
-		p, err := k.Load(r)
-		if err != nil {
-			return nil, nil, err
-		}
-		return func(value []byte) error { return k.Run(p, value) }, p.Close, nil
-	}}
-	contenders := []Contender{kernel, interpreter.Contend(t, true), compiler.Contend(t, false), compiler.Contend(t, true)}
+	contenders := []Contender{k.Contend(), interpreter.Contend(t, true), compiler.Contend(t, false), compiler.Contend(t, true)}
 	usual := 1000
 	if ktest.Emulated() {
 		usual = 100

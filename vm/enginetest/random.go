@@ -1,18 +1,21 @@
 package enginetest
 
 import (
-	"encoding/binary"
+	"errors"
 	"math/rand/v2"
 
 	"skep/vm/code"
 	"skep/vm/engine"
+	"skep/vm/maps"
+	"skep/vm/memory"
 )
 
 // A Random is a program made at random that the kernel's verifier accepts, too: it takes its registers from the only value of an array
-// map, does this and that with them and with the value, and leaves them there.
+// map, does this and that with them, with the value, with a packet and with a hash map, and leaves the registers in the value.
 type Random struct {
 	Seed    uint64
 	Program *code.Program
+	Hash    bool // whether it uses the hash map
 }
 
 // The value has r0 to r9 before and after, and memory to work on.
@@ -23,21 +26,36 @@ const (
 	ValueSize   = 256
 )
 
-// MapMarker is what random programs load instead of the map; the kernel gets the map there.
-const MapMarker = 0x6d61706d61706d61
+// The context is a struct __sk_buff, of which programs use where the packet is.
+const (
+	skbData    = 76
+	skbDataEnd = 80
+	skbSize    = 192
+	packetSize = 64
+)
+
+// MapMarker is what random programs load instead of the array map, and hashMarker instead of the hash map; the kernel gets the maps there.
+const (
+	MapMarker  = 0x6d61706d61706d61
+	hashMarker = 0x6861736868617368
+)
 
 // The rows of Calls of random programs, and the kernel's numbers of these helpers.
 const (
-	callLookup = 0
-	callLoop   = 1
+	callLookup = iota
+	callLoop
+	callHashLookup
+	callHashUpdate
+	callHashDelete
 )
 
 // KernelHelpers has the number of each row.
-var KernelHelpers = []int32{callLookup: 1, callLoop: 181}
+var KernelHelpers = []int32{callLookup: 1, callLoop: 181, callHashLookup: 1, callHashUpdate: 2, callHashDelete: 3}
 
-// Helpers are those of random programs, on a value in memory.
-func Helpers(value uint64) []engine.Helper {
-	return []engine.Helper{
+// Helpers are those of random programs, on a value in memory and on a hash map, which may be nil.
+func Helpers(value uint64, hash maps.Map) []engine.Helper {
+	noHash := func(*engine.Thread, *[5]uint64) uint64 { return 0 }
+	hs := []engine.Helper{
 		callLookup: func(_ *engine.Thread, a *[5]uint64) uint64 { return value },
 		callLoop: func(t *engine.Thread, a *[5]uint64) uint64 {
 			slot, _ := code.FuncSlot(a[1])
@@ -48,15 +66,37 @@ func Helpers(value uint64) []engine.Helper {
 			}
 			return a[0]
 		},
+		callHashLookup: noHash, callHashUpdate: noHash, callHashDelete: noHash,
 	}
+	if hash != nil {
+		hs[callHashLookup] = func(_ *engine.Thread, a *[5]uint64) uint64 { return hash.Lookup(0, memory.At(a[1], 4)) }
+		hs[callHashUpdate] = func(_ *engine.Thread, a *[5]uint64) uint64 {
+			return status(hash.Update(0, memory.At(a[1], 4), memory.At(a[2], 8), a[3]))
+		}
+		hs[callHashDelete] = func(_ *engine.Thread, a *[5]uint64) uint64 { return status(hash.Delete(memory.At(a[1], 4))) }
+	}
+	return hs
 }
 
-// The stack of functions: where the map's value is, words to work on, and the registers at the end.
+// status is what helpers return for an error.
+func status(err error) uint64 {
+	var e maps.Errno
+	if errors.As(err, &e) {
+		return uint64(-int64(e))
+	}
+	return 0
+}
+
+// The stack of functions: where the map's value is, words to work on, the registers at the end, the context, and a key and a value of the
+// hash map.
 const (
-	stackValue = -16
-	stackWork  = -56
-	stackRegs  = -136
-	workBytes  = 40
+	stackValue   = -16
+	stackWork    = -56
+	stackRegs    = -136
+	stackContext = -144
+	stackKey     = -152
+	stackEntry   = -160
+	workBytes    = 40
 )
 
 type generator struct {
@@ -68,6 +108,8 @@ type generator struct {
 	pending []call   // to functions that do not exist yet
 	callees int      // how many more functions there may be
 	nested  int      // how deep the function is that is being made
+	packets bool     // it looks at the packet
+	hash    bool     // it uses the hash map
 }
 
 // A call waits for its function.
@@ -81,6 +123,7 @@ type call struct {
 func NewRandom(seed uint64) *Random {
 	g := &generator{Rand: rand.New(rand.NewPCG(seed, 1)), callees: 4}
 	g.size = 10 + g.IntN(60)
+	g.packets, g.hash = g.IntN(3) == 0, g.IntN(3) == 0
 	g.function(-1)
 	for len(g.pending) > 0 {
 		c := g.pending[0]
@@ -98,7 +141,7 @@ func NewRandom(seed uint64) *Random {
 		}
 		g.function(args)
 	}
-	return &Random{seed, Program(2, g.insns)}
+	return &Random{seed, Program(len(KernelHelpers), g.insns), g.hash}
 }
 
 func (g *generator) add(in ...code.Insn) { g.insns = append(g.insns, in...) }
@@ -107,6 +150,9 @@ func (g *generator) add(in ...code.Insn) { g.insns = append(g.insns, in...) }
 func (g *generator) function(args int) {
 	if args >= 0 {
 		g.add(Store(8, 10, stackRegs, Reg(1)))
+		g.packets = false // which are the program's own
+	} else if g.packets {
+		g.add(Store(8, 10, stackContext, Reg(1)))
 	}
 	g.add(Store(4, 10, -4, K(0)), Mov(2, Reg(10)), Alu(code.ADD, 2, K(-4)))
 	g.add(Imm64(1, MapMarker)...)
@@ -174,7 +220,7 @@ func (g *generator) operand() any {
 // unit adds what jumps go around as a whole.
 func (g *generator) unit() {
 	start := len(g.insns)
-	switch n := g.IntN(20); {
+	switch n := g.IntN(25); {
 	case n < 11:
 		g.arithmetic()
 	case n < 12:
@@ -187,6 +233,12 @@ func (g *generator) unit() {
 		g.value()
 	case n < 18 && g.nested < 2 && g.callees > 0 && g.depth == 0:
 		g.call()
+	case n < 21 && g.hash:
+		g.entry()
+	case n < 22 && g.packets && !g.fixed[6]:
+		g.legacy()
+	case n < 25 && g.packets:
+		g.packet()
 	default:
 		g.arithmetic()
 	}
@@ -285,79 +337,12 @@ func (g *generator) loop() {
 	start := len(g.insns)
 	g.units()
 	g.add(Alu(code.SUB, counter, K(1)))
+	if g.IntN(4) == 0 {
+		g.add(code.Insn{Op: code.MayGoto, Off: 1}) // which goes on for longer than the counter
+	}
 	g.add(If(code.JNE, counter, K(0), int16(start-len(g.insns)-1)))
 	g.depth--
 	g.fixed[counter] = false
-}
-
-// stack works on the words on the stack.
-func (g *generator) stack() {
-	size := 1 << g.IntN(4)
-	off := int16(stackWork + g.IntN(workBytes/size)*size)
-	g.memory(10, size, off)
-}
-
-// value works on the map's value.
-func (g *generator) value() {
-	base := g.reg()
-	size := 1 << g.IntN(4)
-	off := int16(valueWork + g.IntN((ValueSize-valueWork)/size)*size)
-	g.add(Load(8, base, 10, stackValue))
-	at := len(g.insns)
-	g.memory(base, size, off)
-	if g.leaks(g.insns[at], base) {
-		g.insns = g.insns[:at]
-	}
-	g.add(Mov(base, g.imm()))
-}
-
-// leaks tells whether the access makes a number of the pointer in base, which nobody could compare.
-func (g *generator) leaks(in code.Insn, base uint8) bool {
-	if in.Class() != code.ClassSTX || in.Mode() == code.ModeATOMIC && in.Imm == code.AtomicLoad {
-		return false
-	}
-	return in.Src() == base || in.Mode() == code.ModeATOMIC && in.Imm == code.AtomicCmp && base == 0
-}
-
-func (g *generator) memory(base uint8, size int, off int16) {
-	switch n := g.IntN(9); {
-	case n < 2:
-		g.add(Load(size, g.reg(), base, off))
-	case n < 3 && size < 8:
-		g.add(LoadSigned(size, g.reg(), base, off))
-	case n < 5:
-		g.add(Store(size, base, off, Reg(g.any())))
-	case n < 6:
-		g.add(Store(size, base, off, g.imm()))
-	default:
-		g.atomic(base, size, off)
-	}
-}
-
-func (g *generator) atomic(base uint8, size int, off int16) {
-	switch n := g.IntN(8); {
-	case n == 0:
-		g.add(Atomic(size, code.AtomicLoad, g.reg(), off, base))
-	case n == 1:
-		g.add(Atomic(size, code.AtomicStore, base, off, g.any()))
-	case size < 4:
-		g.add(Store(size, base, off, Reg(g.any())))
-	case n == 2 && !g.fixed[0]:
-		g.add(Atomic(size, code.AtomicCmp, base, off, g.any()))
-		if size == 4 {
-			// Linux 6.18 on amd64 forgets to clear the upper half of r0 when the comparison holds, on some paths that its verifier
-			// does not follow to the end.
-			g.add(Alu32(code.MOV, 0, Reg(0)))
-		}
-	case n == 3:
-		g.add(Atomic(size, code.AtomicXchg, base, off, g.reg()))
-	case n < 6:
-		op := []int32{code.ADD, code.OR, code.AND, code.XOR}[g.IntN(4)]
-		g.add(Atomic(size, op, base, off, g.any()))
-	default:
-		op := []int32{code.ADD, code.OR, code.AND, code.XOR}[g.IntN(4)]
-		g.add(Atomic(size, op|code.AtomicFetch, base, off, g.reg()))
-	}
 }
 
 // call calls a function, directly or as a callback.
@@ -372,7 +357,11 @@ func (g *generator) call() {
 		g.pending = append(g.pending, call{len(g.insns), false, g.nested + 1})
 		g.add(CallFunc(0))
 	}
-	// What a call leaves in r1 to r5 must not be read.
+	g.scratched()
+}
+
+// scratched sets r1 to r5, since what a call leaves there must not be read.
+func (g *generator) scratched() {
 	for r := range uint8(5) {
 		if g.IntN(2) == 0 {
 			g.add(Mov(r+1, Reg(6+uint8(g.IntN(4)))))
@@ -380,17 +369,4 @@ func (g *generator) call() {
 			g.add(Mov(r+1, g.imm()))
 		}
 	}
-}
-
-// Value makes registers and memory for a run.
-func Value(r *rand.Rand) []byte {
-	v := make([]byte, ValueSize)
-	for i := 0; i < ValueSize; i += 8 {
-		n := r.Uint64() >> r.IntN(64)
-		if r.IntN(2) == 0 {
-			n = edges[r.IntN(len(edges))]
-		}
-		binary.NativeEndian.PutUint64(v[i:], n)
-	}
-	return v
 }

@@ -28,7 +28,7 @@ func newAgreement(t testing.TB) *agreement {
 	a := &agreement{thread: enginetest.NewThread(t, true), block: enginetest.NewBlock(t, 64), fixed: enginetest.NewBlock(t, 64)}
 	a.thread.Space.Add(memory.Region{Base: a.block.Base(), Size: 64, Name: "block"})
 	a.thread.Space.Add(memory.Region{Base: a.fixed.Base(), Size: 60, ReadOnly: true, Name: "fixed"})
-	a.helpers = enginetest.Helpers(a.block.Base())
+	a.helpers = enginetest.Helpers(a.block.Base(), nil)
 	a.thread.Packet = func(_ *engine.Thread, _ uint64, off int32, size int) (uint64, bool) {
 		return uint64(off) & 0xff, off >= 0 && int(off)+size < 100
 	}

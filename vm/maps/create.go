@@ -158,6 +158,7 @@ var kinds = map[ebpf.MapType]func(*attr, Options) (Map, error){
 	ebpf.ArrayOfMaps:         newArrayOfMaps,
 	ebpf.HashOfMaps:          newHashOfMaps,
 	ebpf.ProgramArray:        newProgArray,
+	ebpf.CGroupArray:         newCgroupArray,
 	ebpf.DevMap:              newDevMap,
 	ebpf.CPUMap:              newCPUMap,
 	ebpf.DevMapHash:          newDevMapHash,

@@ -123,8 +123,8 @@ func newDevMapHash(a *attr, opts Options) (Map, error) {
 }
 
 func (m *DevMapHash) Lookup(_ int, key []byte) uint64 {
-	i, e := m.find(key, m.hash(key))
-	if e == nil {
+	i, ok := m.find(key, m.hash(key))
+	if !ok {
 		return 0
 	}
 	return address(m.at(i, 0))

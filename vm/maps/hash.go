@@ -3,6 +3,7 @@ package maps
 import (
 	"encoding/binary"
 	"math"
+	"math/bits"
 	"sync"
 	"sync/atomic"
 	"unsafe"
@@ -20,7 +21,7 @@ import (
 type Hash struct {
 	base
 	slots
-	seed   uint64
+	mixer
 	mask   uint32 // of buckets
 	shards []shard
 	stored int  // see tableShape
@@ -29,7 +30,39 @@ type Hash struct {
 	copies int  // values of an element: 1, or one for each CPU
 	lru    *lru // nil for tables that refuse what does not fit
 	heads  *memory.Block
-	head0  unsafe.Pointer // u64s, for each bucket the first element's hash, and below its number + 1, or 0 if there is none
+	head0  unsafe.Pointer // u64s, for each bucket the first element's tag, and below its number + 1, or 0 if there is none
+	tags
+}
+
+// tags is how a table remembers in a bucket's head which key the first element has: by as much of the key's hash as there is room for.
+// With it, most look-ups find out without looking at the element, which would be another cache miss.
+type tags struct {
+	linkBits uint8 // of a head, for the element
+	drop     uint8 // bits of the hash that the bucket's number tells, and a tag need not
+	exact    bool  // equal tags in a bucket mean equal keys: hashes of words are permutations
+}
+
+// newTags makes the tags as exact as the size of keys and the numbers of buckets and elements allow.
+func newTags(keySize int, buckets uint32, elements uint64) tags {
+	drop, link := bits.Len32(buckets-1), bits.Len64(elements)
+	switch {
+	case keySize == 4:
+		return tags{linkBits: 32, exact: true}
+	case keySize == 8 && link <= drop:
+		return tags{linkBits: uint8(link), drop: uint8(drop), exact: true}
+	}
+	return tags{linkBits: 32}
+}
+
+func (t *tags) linkOf(head uint64) uint32 { return uint32(head & (1<<(t.linkBits&63) - 1)) }
+
+// headOf is the head of a chain that begins with an element.
+func (m *Hash) headOf(i, hash uint32) uint64 {
+	tag := uint64(hash)
+	if m.drop != 0 {
+		tag = m.mix64(*(*uint64)(key(m.header(i)))) >> (m.drop & 63)
+	}
+	return tag<<(m.linkBits&63) | uint64(i+1)
 }
 
 // A shard is the buckets whose numbers are equal modulo the number of shards.
@@ -82,7 +115,7 @@ func newTable(a *attr, opts Options, shape tableShape) (*Hash, error) {
 		return nil, err
 	}
 	perCPU := a.kind == ebpf.PerCPUHash || a.kind == ebpf.LRUCPUHash
-	m := &Hash{base: a.base(opts), seed: newSeed(a.flags), stored: shape.value, plain: shape.plain, perCPU: perCPU, copies: 1}
+	m := &Hash{base: a.base(opts), mixer: newMixer(newSeed(a.flags)), stored: shape.value, plain: shape.plain, perCPU: perCPU, copies: 1}
 	if perCPU {
 		m.copies = opts.CPUs
 	}
@@ -109,9 +142,10 @@ func newTable(a *attr, opts Options, shape tableShape) (*Hash, error) {
 	if a.kind == ebpf.LRUHash || a.kind == ebpf.LRUCPUHash {
 		m.lru = newLRU(m)
 	}
+	limit := max(shape.limit, uint64(m.maxEntries)) + uint64(spares)
+	m.tags = newTags(m.keySize, buckets, limit)
 	err := m.prepare(&m.base, slotSizes{
-		meta: slotHeaderSize + m.keySize, value: shape.value, copies: m.copies,
-		limit: max(shape.limit, uint64(m.maxEntries)) + uint64(spares), grows: a.flags&flagNoPrealloc != 0,
+		meta: slotHeaderSize + m.keySize, value: shape.value, copies: m.copies, limit: limit, grows: a.flags&flagNoPrealloc != 0,
 	})
 	if err != nil {
 		return nil, err
@@ -150,23 +184,40 @@ func (m *Hash) Close() error {
 }
 
 func (m *Hash) hash(key []byte) uint32 {
-	if m.plain {
-		return binary.NativeEndian.Uint32(key)
+	switch len(key) {
+	case 4:
+		return m.hash4(binary.NativeEndian.Uint32(key))
+	case 8:
+		return uint32(m.mix64(binary.NativeEndian.Uint64(key)))
 	}
 	return hash(key, m.seed)
+}
+
+func (m *Hash) hash4(k uint32) uint32 {
+	if m.plain {
+		return k
+	}
+	return m.mix32(k)
 }
 
 func (m *Hash) head(bucket uint32) *uint64 { return (*uint64)(unsafe.Add(m.head0, uintptr(bucket)*8)) }
 
 // first is the start of a bucket's chain.
-func (m *Hash) first(bucket uint32) uint32 { return uint32(atomic.LoadUint64(m.head(bucket))) }
+func (m *Hash) first(bucket uint32) uint32 { return m.linkOf(atomic.LoadUint64(m.head(bucket))) }
 
 func (m *Hash) shard(hash uint32) *shard { return &m.shards[hash&m.mask&uint32(len(m.shards)-1)] }
 
 func (m *Hash) value(i uint32, cpu int) []byte { return bytesAt(m.at(i, cpu), m.stored) }
 
 // find gives the element with a key, with or without the shard's lock.
-func (m *Hash) find(k []byte, hash uint32) (uint32, *slotHeader) {
+func (m *Hash) find(k []byte, hash uint32) (i uint32, ok bool) {
+	switch len(k) {
+	case 4:
+		return findWord(m, binary.NativeEndian.Uint32(k), uint64(hash))
+	case 8:
+		k := binary.NativeEndian.Uint64(k)
+		return findWord(m, k, m.mix64(k))
+	}
 	bucket := hash & m.mask
 	for {
 		head := atomic.LoadUint64(m.head(bucket))
@@ -177,54 +228,57 @@ func (m *Hash) find(k []byte, hash uint32) (uint32, *slotHeader) {
 		for link-1 < chainEnd-1 {
 			e := m.header(link - 1)
 			if atomic.LoadUint32(&e.hash) == hash && string(k) == unsafe.String((*byte)(key(e)), m.keySize) {
-				return link - 1, e
+				return link - 1, true
 			}
 			link = atomic.LoadUint32(&e.next)
 		}
 		if link == 0 || link == chainEnd|bucket {
-			return 0, nil
+			return 0, false
 		}
 	}
 }
 
 // findWord is find for the keys that most programs have.
-func findWord[K uint32 | uint64](m *Hash, k K, hash uint32) (uint32, *slotHeader) {
-	bucket := hash & m.mask
+func findWord[K uint32 | uint64](m *Hash, k K, hash uint64) (i uint32, ok bool) {
+	bucket := uint32(hash) & m.mask
 	for {
 		head := atomic.LoadUint64(m.head(bucket))
-		link := uint32(head)
-		if link != 0 && uint32(head>>32) != hash {
+		link := m.linkOf(head)
+		if m.exact && link != 0 {
+			if head>>(m.linkBits&63) == hash>>(m.drop&63) {
+				return link - 1, true
+			}
 			link = atomic.LoadUint32(&m.header(link - 1).next)
 		}
 		for link-1 < chainEnd-1 {
 			e := m.header(link - 1)
 			if *(*K)(key(e)) == k {
-				return link - 1, e
+				return link - 1, true
 			}
 			link = atomic.LoadUint32(&e.next)
 		}
 		if link == 0 || link == chainEnd|bucket {
-			return 0, nil
+			return 0, false
 		}
 	}
 }
 
 func (m *Hash) Lookup(cpu int, key []byte) uint64 {
 	var i uint32
-	var e *slotHeader
+	var ok bool
 	switch {
 	case len(key) != m.keySize:
 		return 0
 	case len(key) == 4:
 		k := binary.NativeEndian.Uint32(key)
-		i, e = findWord(m, k, hashWord(uint64(k), m.seed))
+		i, ok = findWord(m, k, uint64(m.hash4(k)))
 	case len(key) == 8:
 		k := binary.NativeEndian.Uint64(key)
-		i, e = findWord(m, k, hashWord(k, m.seed))
+		i, ok = findWord(m, k, m.mix64(k))
 	default:
-		i, e = m.find(key, m.hash(key))
+		i, ok = m.find(key, m.hash(key))
 	}
-	if e == nil {
+	if !ok {
 		return 0
 	}
 	if m.lru != nil {
@@ -253,8 +307,8 @@ func (m *Hash) update(cpu int, key, value []byte, flags uint64, all bool) error 
 	s := m.shard(h)
 	s.Lock()
 	defer s.Unlock()
-	old, e := m.find(key, h)
-	if e == nil {
+	old, ok := m.find(key, h)
+	if !ok {
 		if flags&^Lock == Exist {
 			return ENOENT
 		}
@@ -263,7 +317,7 @@ func (m *Hash) update(cpu int, key, value []byte, flags uint64, all bool) error 
 			return err
 		}
 		// An LRU table may have let go of the lock.
-		if old, e = m.find(key, h); e == nil {
+		if old, ok = m.find(key, h); !ok {
 			m.write(n, cpu, value, true, all)
 			m.link(n, key, h)
 			return nil
@@ -346,19 +400,19 @@ func (m *Hash) link(i uint32, k []byte, h uint32) {
 	copy(bytesAt(key(e), m.keySize), k)
 	atomic.StoreUint32(&e.hash, h)
 	atomic.StoreUint32(&e.next, next)
-	atomic.StoreUint64(m.head(bucket), uint64(h)<<32|uint64(i+1))
+	atomic.StoreUint64(m.head(bucket), m.headOf(i, h))
 }
 
 // unlink takes an element out of its bucket, and says whether it was there. What follows stays reachable from it for readers.
 func (m *Hash) unlink(i, h uint32) bool {
 	head := m.head(h & m.mask)
-	link := uint32(*head)
+	link := m.linkOf(*head)
 	if link == i+1 {
 		next := atomic.LoadUint32(&m.header(i).next)
 		if next&chainEnd != 0 {
 			atomic.StoreUint64(head, 0)
 		} else {
-			atomic.StoreUint64(head, uint64(m.header(next-1).hash)<<32|uint64(next))
+			atomic.StoreUint64(head, m.headOf(next-1, m.header(next-1).hash))
 		}
 		return true
 	}
@@ -383,8 +437,8 @@ func (m *Hash) remove(key []byte, f func(i uint32)) error {
 	s := m.shard(h)
 	s.Lock()
 	defer s.Unlock()
-	i, e := m.find(key, h)
-	if e == nil {
+	i, ok := m.find(key, h)
+	if !ok {
 		return ENOENT
 	}
 	if f != nil {

@@ -44,6 +44,26 @@ func hashWord(k, seed uint64) uint32 {
 	return uint32(x ^ x>>32)
 }
 
+// A mixer makes hashes of words that are permutations of them: different words have different hashes.
+type mixer struct {
+	seed uint64
+	odd  uint64 // a secret factor
+}
+
+func newMixer(seed uint64) mixer { return mixer{seed, (seed*hashMul2 ^ hashMul1) | 1} }
+
+func (m *mixer) mix32(k uint32) uint32 {
+	x := (k ^ uint32(m.seed)) * (hashMul1>>32 | 1)
+	x = (x ^ x>>15) * uint32(m.odd)
+	return x ^ x>>16
+}
+
+func (m *mixer) mix64(k uint64) uint64 {
+	x := (k ^ m.seed) * hashMul1
+	x = (x ^ x>>32) * m.odd
+	return x ^ x>>32
+}
+
 func newSeed(flags uint32) uint64 {
 	if flags&flagZeroSeed != 0 {
 		return 0

@@ -58,8 +58,8 @@ func (m *Hash) userLookup(key, value []byte, flags uint64) error {
 	s := m.shard(h)
 	s.Lock()
 	defer s.Unlock()
-	i, e := m.find(key, h)
-	if e == nil {
+	i, ok := m.find(key, h)
+	if !ok {
 		return ENOENT
 	}
 	m.copyOut(value, i, flags)
@@ -94,8 +94,8 @@ func (m *Hash) nextKey(k, next []byte) error {
 		h := m.hash(k)
 		s := m.shard(h)
 		s.Lock()
-		if _, e := m.find(k, h); e != nil {
-			link := atomic.LoadUint32(&e.next)
+		if i, ok := m.find(k, h); ok {
+			link := atomic.LoadUint32(&m.header(i).next)
 			if link&chainEnd == 0 {
 				copy(next, bytesAt(key(m.header(link-1)), m.keySize))
 				s.Unlock()

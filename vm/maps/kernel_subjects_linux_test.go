@@ -114,6 +114,8 @@ func subjects(t *testing.T) []*subject {
 		{label: "ring buffer", attr: attr{kind: ebpf.RingBuf, maxEntries: 4096}},
 		{label: "perf event array", attr: attr{kind: ebpf.PerfEventArray, keySize: 4, valueSize: 4, maxEntries: 2}, key: below(3), ordered: true,
 			value: noFiles},
+		{label: "cgroup array", attr: attr{kind: ebpf.CGroupArray, keySize: 4, valueSize: 4, maxEntries: 3}, key: below(4), ordered: true,
+			value: noFiles},
 		{label: "stack traces", attr: attr{kind: ebpf.StackTrace, keySize: 4, valueSize: 80, maxEntries: 5}, key: below(5), ordered: true},
 		locked(t, "array with locks", attr{kind: ebpf.Array, maxEntries: 4}, below(4), true),
 		locked(t, "hash with locks", attr{kind: ebpf.Hash, maxEntries: 4}, few(4, 7), false),

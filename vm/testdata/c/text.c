@@ -1,11 +1,14 @@
 // Text: numbers from it and formats to it.
 #include "program.h"
 
-char out[4][64];
+char out[4][64], wide[3][160];
 s64 results[32];
 static const char hello[] = "hello";
 static const char format1[] = "%d %u %x %lld|%5d|%-5d|%05d|%s|%c%%";
 static const char format2[] = "%pI4 %pi4 %016llx %X";
+static const char format5[] = "%pI6|%pi6|%pI6|";
+static const char format6[] = "%x|%-8x|%08lx|%5c|%-5c|% d|%+5d|%lli|";
+static const char format7[] = "%08X|%20s|%-20s|%3d|%lu|%llx|%p|%px|";
 static const char format4[] = "%lx %i %10s| %+d";
 
 SEC("socket") int texts(struct __sk_buff *skb)
@@ -39,5 +42,12 @@ SEC("socket") int texts(struct __sk_buff *skb)
 	results[19] = snprintf(out[2], 10, format1, args, sizeof(args));
 	u64 last[4] = { -1, -1, (u64)hello, 3 };
 	results[20] = snprintf(out[3], 64, format4, last, sizeof(last));
+	u8 six[16] = { 0xfe, 0x80, [10] = 0xff, 0xfe, 1, 2, 3, 4 }, zero[16] = {};
+	u64 addrs[3] = { (u64)six, (u64)six, (u64)zero };
+	results[21] = snprintf(wide[0], 160, format5, addrs, sizeof(addrs));
+	u64 kinds[8] = { 10, 10, 10, 'a', 'b', 5, 6, -7 };
+	results[22] = snprintf(wide[1], 160, format6, kinds, sizeof(kinds));
+	u64 wider[8] = { 0xbeef, (u64)hello, (u64)hello, -1, -1, -1, 0, 0x1234 };
+	results[23] = snprintf(wide[2], 160, format7, wider, sizeof(wider));
 	return 0;
 }
