@@ -75,7 +75,7 @@ func (u *unit) interrupted(writers []*check.Probe) bool {
 	for _, w := range writers {
 		for _, pt := range w.Points {
 			switch pt.Kind {
-			case probe.Uprobe, probe.Uretprobe:
+			case probe.Uprobe, probe.Uretprobe, probe.USDT:
 				return true
 			case probe.RawTracepoint, probe.Fentry, probe.Fexit:
 				if old || len(w.Points) > 1 {
