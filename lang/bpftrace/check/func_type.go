@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"skep/internal/diag"
@@ -295,7 +296,12 @@ func (c *checker) arg(at diag.Span, kind string, n int) Expr {
 			c.list.Errorf(at, "arg%d does not exist: %s has %s", n, c.block.points[0].Name, countedArgs(c.usdtArgs()))
 			return bad(at)
 		}
-		return &Call{Node: Node{at, typeUser64}, Fn: "arg", Index: n}
+		if c.usdtSigned(n) {
+			t = typeUserSigned64
+		} else {
+			t = typeUser64
+		}
+		return &Call{Node: Node{at, t}, Fn: "arg", Index: n}
 	case probe.RawTracepoint:
 		if n > 11 {
 			c.list.Errorf(at, "arg%d does not exist: raw tracepoints have at most 12 arguments, from arg0", n)
@@ -333,6 +339,11 @@ func (c *checker) usdtArgs() int {
 		least = min(least, len(pt.USDT.Args))
 	}
 	return least
+}
+
+// usdtSigned is true for an argument that is a signed number at each place.
+func (c *checker) usdtSigned(n int) bool {
+	return !slices.ContainsFunc(c.block.points, func(pt probe.Point) bool { return !pt.USDT.Args[n].Signed })
 }
 
 // rawArgs is the number of arguments of the block's raw tracepoint, 12 if it is not known. Of several tracepoints, the kernel refuses
