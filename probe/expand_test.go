@@ -127,7 +127,8 @@ func TestExpandErrors(t *testing.T) {
 		noMatch                    bool
 	}{
 		{"tracepiont:a:b", "tracepiont", `there is no probe type "tracepiont"`, `did you mean "tracepoint"?`, false},
-		{"usdt:/bin/x:y", "usdt", "usdt probes are not supported yet", "", false},
+		{"hardware:cache-misses:1", "hardware", "hardware probes are not supported yet", "", false},
+		{"usdt:/bin/x:y", "/bin/x", "there is no file /bin/x", "", true},
 		{"tracepoint:sched:sched_swich", "tracepoint:sched:sched_swich", "there is no tracepoint sched:sched_swich", "did you mean tracepoint:sched:sched_switch?", true},
 		{"tracepoint:shed:sched_switch", "tracepoint:shed:sched_switch", "there is no tracepoint shed:sched_switch", "did you mean tracepoint:sched:sched_switch?", true},
 		{"rawtracepoint:sched_swich", "sched_swich", "there is no raw tracepoint sched_swich", "did you mean rawtracepoint:sched_switch?", true},

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/cilium/ebpf/btf"
+
+	"skep/symbol"
 )
 
 // List writes the probes that a search means, one a line: a pattern such as "tracepoint:sched:*" or "*:sched:*exec", a word that
@@ -79,7 +81,7 @@ func (l *listing) provider(p provider, rest string, named bool) error {
 			return nil // the same functions again
 		}
 		err = l.functions(p, rest)
-	case Uprobe, Uretprobe:
+	case Uprobe, Uretprobe, USDT:
 		if named && strings.Contains(rest, ":") {
 			err = l.uprobes(p, rest)
 		}
@@ -217,12 +219,20 @@ func (l *listing) uprobes(p provider, rest string) error {
 		return err
 	}
 	var names []string
+	usdt := map[string]*symbol.USDT{}
 	for _, point := range e.points {
+		if u, ok := usdt[point.Name]; point.USDT != nil && ok && u != nil {
+			continue // another place of the same
+		}
 		names = append(names, point.Name)
+		usdt[point.Name] = point.USDT
 	}
 	sortStrings(names)
 	for _, name := range names {
 		l.line(name)
+		if u := usdt[name]; u != nil && l.args {
+			l.usdtArgs(u)
+		}
 	}
 	return nil
 }

@@ -2,7 +2,11 @@
 // the ones that a pattern means.
 package probe
 
-import "time"
+import (
+	"time"
+
+	"skep/symbol"
+)
 
 // Kind is a provider of events.
 type Kind uint8
@@ -18,6 +22,7 @@ const (
 	Fexit
 	Uprobe
 	Uretprobe
+	USDT
 	Profile
 	Interval
 	Software
@@ -39,9 +44,10 @@ type Point struct {
 	Offset   uint64 // kprobe, uprobe: bytes after the function's start
 	Address  uint64 // kprobe by address; 0 otherwise
 
-	Binary     string // uprobe: absolute path of the file, in the tracer's mount namespace
-	FileOffset uint64 // uprobe: offset in the file of the instruction to probe
-	PID        int    // uprobe, software, profile: limited to this process; 0 for all
+	Binary     string       // uprobe: absolute path of the file, in the tracer's mount namespace
+	FileOffset uint64       // uprobe: offset in the file of the instruction to probe
+	USDT       *symbol.USDT // usdt: where its arguments are
+	PID        int          // uprobe, software, profile: limited to this process; 0 for all
 
 	Period    time.Duration // profile, interval: time between two events; 0 if Frequency is set
 	Frequency uint64        // profile, interval: events per second, from hz:

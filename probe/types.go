@@ -143,20 +143,23 @@ func (t *Types) name(off uint32) string {
 
 // find gives the id of the first type of that name and one of the kinds, or 0.
 func (t *Types) find(name string, kinds ...uint32) uint32 {
-	want, ok := t.stringOffset(name)
-	if !ok {
+	if name == "" {
 		return 0
 	}
+	wanted := uint32(0)
+	for _, k := range kinds {
+		wanted |= 1 << k
+	}
+	// Names are compared where they stand: to find the one first among all strings takes longer than to look at the types of these kinds.
+	length, first, strings := uint32(len(name)), name[0], t.strings
 	for id := 1; id < len(t.offsets); id++ {
-		off := int(t.offsets[id])
-		if t.word(off) != want {
+		head := t.data[t.offsets[id]:]
+		if _ = head[7]; wanted>>(binary.NativeEndian.Uint32(head[4:])>>24&0x1f)&1 == 0 {
 			continue
 		}
-		kind := t.word(off+4) >> 24 & 0x1f
-		for _, k := range kinds {
-			if k == kind {
-				return uint32(id)
-			}
+		at := binary.NativeEndian.Uint32(head)
+		if end := uint64(at) + uint64(length); end < uint64(len(strings)) && strings[end] == 0 && strings[at] == first && string(strings[at:end]) == name {
+			return uint32(id)
 		}
 	}
 	return 0

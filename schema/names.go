@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"math"
 	"strconv"
 	"strings"
 )
@@ -46,7 +47,7 @@ func ParseNames(s string) *NameTable {
 	}
 }
 
-// Append appends the names of v. A value without any is shown as a number. A | at the beginning is left out, so that each name may
+// Append appends the names of v. A value without any is shown as a number, with its sign where names are for all bits. A | at the beginning is left out, so that each name may
 // begin with one.
 func (t *NameTable) Append(dst []byte, v uint64) []byte {
 	start, last := len(dst), false
@@ -63,6 +64,9 @@ func (t *NameTable) Append(dst []byte, v uint64) []byte {
 		dst = append(dst, t.Other...)
 	}
 	if len(dst) == start {
+		if len(t.Names) > 0 && t.Names[len(t.Names)-1].Mask == math.MaxUint64 {
+			return strconv.AppendInt(dst, int64(v), 10)
+		}
 		dst = strconv.AppendUint(dst, v, 10)
 	}
 	return dst

@@ -101,6 +101,8 @@ type Event struct {
 	// Row: the columns, and whether their header waits for the first row, since all rows come at the end.
 	Columns []Column
 	Late    bool
+	// Counted rows are shown when tracing has ended, those that look the same once, with their number.
+	Counted bool
 	View    *View // PrintMap: nil for print()
 	// TextOnly output is for people: with JSON it is left out.
 	TextOnly bool

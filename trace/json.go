@@ -15,6 +15,7 @@ type jsonSink struct {
 	*output
 	values  *values
 	scratch []byte
+	counts  rowCounts
 }
 
 func (s *jsonSink) attached(n int) {

@@ -7,7 +7,16 @@ import (
 	"skep/schema"
 )
 
-func (s *jsonSink) row(e *event) { s.tableRow(e.rows) }
+func (s *jsonSink) row(e *event) {
+	if start := len(s.buf); e.schema.Counted {
+		if s.tableRow(e.rows); len(s.buf) > start {
+			s.counts.add("", s.buf[start:])
+		}
+		s.buf = s.buf[:start]
+		return
+	}
+	s.tableRow(e.rows)
+}
 
 // tableRow prints a row as one flat object on a line.
 func (s *jsonSink) tableRow(r *rows) {

@@ -201,6 +201,7 @@ func (r *run) runsAlone() bool {
 
 // finish prints the maps and what was lost.
 func (r *run) finish() {
+	r.sink.countedRows()
 	if !r.opt.Bare {
 		r.sink.end()
 	}

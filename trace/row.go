@@ -368,7 +368,16 @@ func isWords(t *schema.Type) bool {
 	return t != nil && t.Kind == schema.Buffer && (t.Format == "words" || t.Format == "quoted")
 }
 
-func (s *textSink) row(e *event) { s.tableRow(e.rows) }
+func (s *textSink) row(e *event) {
+	if e.schema.Counted {
+		var shown bool
+		if s.scratch, shown = s.values.appendRow(s.scratch[:0], e.rows); shown {
+			s.counts.add(e.rows.header, s.scratch)
+		}
+		return
+	}
+	s.tableRow(e.rows)
+}
 
 // tableRow prints a row, and the header before it unless the rows above stand under the same one.
 func (s *textSink) tableRow(r *rows) {
@@ -398,7 +407,7 @@ func (r *run) begin() {
 	for i := range r.events {
 		e := &r.events[i]
 		switch {
-		case e.schema.Kind != schema.Row || e.schema.Late:
+		case e.schema.Kind != schema.Row || e.schema.Late || e.schema.Counted:
 		case header != "" && header != e.rows.header:
 			return
 		default:

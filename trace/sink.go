@@ -15,6 +15,8 @@ type sink interface {
 	printf(e *event)
 	// row prints the arguments of an event as a row under its header.
 	row(e *event)
+	// countedRows prints the rows that were not printed, but counted.
+	countedRows()
 	// value prints the first argument.
 	value(e *event)
 	// text prints what is text already: the output of time, join, cat and system, whose kinds tell them apart.
@@ -44,6 +46,9 @@ type textSink struct {
 	errors io.Writer
 	colour bool
 	header string // of the last row
+	counts rowCounts
+	// scratch is a row that is counted.
+	scratch []byte
 	// noWarnings leaves failures of programs out.
 	noWarnings bool
 }

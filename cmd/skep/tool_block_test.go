@@ -162,6 +162,8 @@ func TestBlockTools(t *testing.T) {
 			`(\d+\.\d{6} +$COMM +$PID +$DISK +R \d+ +4096    +\d+\.\d\d\n){20}`},
 		{"biosnoop -Q -p $PID -d $DISK", `TIME\(s\)     COMM           PID     DISK      T SECTOR     BYTES   QUE\(ms\) LAT\(ms\)\n` +
 			`(\d+\.\d{6} +$COMM +$PID +$DISK +R \d+ +4096    +\d+\.\d\d +\d+\.\d\d\n){20}`},
+		{"biosnoop -P -p $PID", `TIME\(s\)     COMM           PID     DISK      T SECTOR     BYTES   P LAT\(ms\)\n` +
+			`(\d+\.\d{6} +$COMM +$PID +$DISK +R \d+ +4096    [RS] +\d+\.\d\d\n){20}`},
 		{"biotop -C -p $PID 1000", `Tracing\.\.\. Output every 1000 secs\. Hit Ctrl-C to end\n\d\d:\d\d:\d\d\n` +
 			`PID     COMM             D MAJ MIN DISK       I/O  Kbytes  AVGms\n$PID +$COMM +R \d+ +\d+ +$DISK +20      80 +\d+\.\d\d\n`},
 		{"bitesize -p $PID", `Tracing block I/O\.\.\. Hit Ctrl-C to end\.\nProcess Name = $COMM\n +Kbytes +: count +distribution\n` +

@@ -99,12 +99,17 @@ func (s *session) attachUprobeMulti(a probe.Attach, p *program) []*host.AttachEr
 	}
 	first := a.Points[0]
 	path := cString(first.Binary)
-	offsets := make([]uint64, len(a.Points))
+	offsets, counters := make([]uint64, len(a.Points)), make([]uint64, len(a.Points))
+	counted := false // by those who watch, in the program's memory
 	for i, point := range a.Points {
 		if point.Binary != first.Binary || point.Kind != first.Kind {
 			return oneError(a, fmt.Errorf("points of several files in one link"))
 		}
 		offsets[i] = point.FileOffset
+		if point.USDT != nil && point.USDT.Semaphore != 0 {
+			counted = true
+			counters[i] = point.USDT.Semaphore
+		}
 	}
 	var flags uint32
 	if first.Kind == probe.Uretprobe {
@@ -115,6 +120,9 @@ func (s *session) attachUprobeMulti(a probe.Attach, p *program) []*host.AttachEr
 			linkCreateAttr: linkCreateAttr{prog: uint32(p.fd), attachType: unix.BPF_TRACE_UPROBE_MULTI},
 			path:           path, offsets: unsafe.Pointer(&offsets[from]), count: uint32(to - from), flags: flags,
 			pid: uint32(s.processOf(first)),
+		}
+		if counted {
+			attr.refCounters = unsafe.Pointer(&counters[from])
 		}
 		if len(a.Cookies) >= to {
 			attr.cookie = unsafe.Pointer(&a.Cookies[from])

@@ -10,6 +10,9 @@ import (
 	"skep/probe"
 )
 
+// refCounterShift is where the uprobe PMU's config has the offset of a reference counter.
+const refCounterShift = 32
+
 // attachUprobe attaches to an instruction of a file that processes map, through the uprobe PMU.
 func (s *session) attachUprobe(a probe.Attach, i int, p *program) error {
 	source, err := s.host.uprobes()
@@ -20,6 +23,10 @@ func (s *session) attachUprobe(a probe.Attach, i int, p *program) error {
 	attr := unix.PerfEventAttr{Type: source.kind, Sample: 1, Ext2: point.FileOffset}
 	if point.Kind == probe.Uretprobe {
 		attr.Config = source.atExit
+	}
+	if point.USDT != nil {
+		// The kernel counts itself among those who watch, in the program's memory.
+		attr.Config |= point.USDT.Semaphore << refCounterShift
 	}
 	// A filter by process is the kernel's work: others do not even hit the breakpoint.
 	pid, cpu := s.processOf(point), -1

@@ -34,7 +34,7 @@ func (h *Host) Usable(p probe.Point) error {
 		}
 	case probe.RawTracepoint:
 		return h.rawTracepoint(p)
-	case probe.Uprobe, probe.Uretprobe:
+	case probe.Uprobe, probe.Uretprobe, probe.USDT:
 		if _, err := h.uprobes(); err != nil {
 			return errors.New("this kernel is built without uprobes")
 		}

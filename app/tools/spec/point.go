@@ -122,7 +122,11 @@ func (p Point) Entry() string {
 	case p.Kind == 't':
 		return "tracepoint:" + quote(p.Library) + ":" + quote(p.Function)
 	case p.Kind == 'u':
-		return "usdt:" + quoteFile(p.Library) + ":" + quote(p.Function)
+		provider, name, both := strings.Cut(p.Function, ":")
+		if !both {
+			return "usdt:" + quoteFile(p.Library) + ":" + quote(p.Function)
+		}
+		return "usdt:" + quoteFile(p.Library) + ":" + quote(provider) + ":" + quote(name)
 	case p.Kind == 'r':
 		return p.Return()
 	case p.Library != "":

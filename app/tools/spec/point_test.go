@@ -23,6 +23,7 @@ func TestPoint(t *testing.T) {
 		{"p:/a,b:f", `uprobe:"/a,b":f`, `uretprobe:"/a,b":f`},
 		{"t:sched:sched_*", "tracepoint:sched:sched_*", ""},
 		{"u:/usr/bin/x:begin", "usdt:/usr/bin/x:begin", ""},
+		{"u:/usr/bin/x:some:*", "usdt:/usr/bin/x:some:*", ""},
 		{"p::f}", `kprobe:"f}"`, `kretprobe:"f}"`},
 		{"", "", ""}, {"p::", "", ""}, {"t:sched", "", ""}, {"t::x", "", ""}, {"u:x", "", ""},
 		{"f g", "", ""}, {`f"`, "", ""}, {"$1", "", ""}, {"f\n", "", ""}, {`f\`, "", ""}, {"f;", "", ""},

@@ -147,6 +147,12 @@ func newJob(name string, args []string) (func() error, error) {
 		job = func() error { return fillBacklog(n, size) }
 	case "overflow":
 		job = overflow
+	case "interrupt-connect":
+		how := a.text()
+		job = func() error { return interruptConnect(how) }
+	case "interrupt-open":
+		how, dir := a.text(), a.text()
+		job = func() error { return interruptOpen(how, dir) }
 	case "udp":
 		n, bytes := a.number(), a.number()
 		job = func() error { return udp(n, bytes) }

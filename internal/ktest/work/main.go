@@ -45,6 +45,8 @@ jobs
   bind ADDR PORT        try to bind a socket with SO_REUSEADDR
   backlog N SIZE        make N connections that are not accepted, by a listener that has room for SIZE
   overflow              connect to a listener whose queue is full, until the kernel sends the first segment again
+  interrupt-connect HOW have a signal interrupt a connect; HOW it goes on: restart, or eintr
+  interrupt-open HOW DIR  the same for opening DIR/skep-pipe-PID, a pipe
   udp N BYTES           send N datagrams of BYTES over loopback
   stat N FILE           N times statx
   statall FILE          statx, newfstatat, statfs

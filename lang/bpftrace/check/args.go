@@ -177,7 +177,7 @@ func (c *checker) argsField(f *syntax.Field) Expr {
 	default:
 		d := c.list.Errorf(f.X.Pos(), "args cannot be used in %s probe", withArticle(kindName(b.kind)))
 		d.Hint = "it is there in tracepoint, rawtracepoint, fentry and fexit probes"
-		if b.kind == probe.Kprobe || b.kind == probe.Uprobe {
+		if b.kind == probe.Kprobe || b.kind == probe.Uprobe || b.kind == probe.USDT {
 			d.Hint += "; here the arguments are arg0, arg1, …"
 		}
 		return bad(f.Span)

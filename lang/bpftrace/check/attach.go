@@ -76,7 +76,7 @@ func (c *checker) points(p *syntax.Probe) ([]probe.Point, bool) {
 				continue
 			}
 			for _, pt := range found {
-				if !seen[pt.Name] || pt.Kind == probe.Uprobe || pt.Kind == probe.Uretprobe {
+				if !seen[pt.Name] || pt.Kind == probe.Uprobe || pt.Kind == probe.Uretprobe || pt.Kind == probe.USDT {
 					seen[pt.Name] = true
 					points = append(points, pt)
 				}

@@ -157,7 +157,7 @@ func checkFunc(c *checker, k *call) Expr {
 	case probe.Kprobe, probe.Kretprobe:
 		c.block.usesFunc = true
 		return k.result(typeKSym)
-	case probe.Uprobe, probe.Uretprobe:
+	case probe.Uprobe, probe.Uretprobe, probe.USDT:
 		c.block.usesFunc = true
 		return k.result(typeUSym)
 	case probe.Fentry, probe.Fexit:

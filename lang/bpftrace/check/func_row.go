@@ -14,6 +14,7 @@ func rowFunctions() []function {
 	const act = effect | void | own
 	return []function{
 		{name: "row", usage: `row("PID:%-7d COMM:%-16s PATH:%s", pid, comm, str(path))`, min: 2, max: 256, form: act, check: checkRow},
+		{name: "count_rows", usage: `count_rows("PID:%-7d COMM:%-16s", pid, comm)`, min: 2, max: 256, form: act, check: checkRow},
 		{name: "text", usage: `row("ADDR:%-20s", text("%s:%d", addr, port))`, min: 2, max: 256, form: own, check: textAlone},
 		{name: "banner", usage: `banner("Tracing … Hit Ctrl-C to end.\n")`, min: 1, max: 256, form: act, check: checkBanner},
 		{name: "refresh", usage: "refresh()", form: act, check: func(c *checker, k *call) Expr { return k.event(&schema.Event{Kind: schema.Refresh}) }},
@@ -37,10 +38,10 @@ func checkRow(c *checker, k *call) Expr {
 		return bad(k.at)
 	}
 	if want := len(columns); want != len(k.args)-1 {
-		c.list.Errorf(k.at, "the format of row() has %s, but there %s", plural(want, "column"), given(len(k.args)-1)).Hint = "each column shows one value"
+		c.list.Errorf(k.at, "the format of %s() has %s, but there %s", k.f.name, plural(want, "column"), given(len(k.args)-1)).Hint = "each column shows one value"
 		return bad(k.at)
 	}
-	e := &schema.Event{Kind: schema.Row, Late: c.block.kind == probe.End}
+	e := &schema.Event{Kind: schema.Row, Late: c.block.kind == probe.End, Counted: k.f.name == "count_rows"}
 	e.Format, _ = c.constStr(k, 0)
 	var args []Expr
 	good := true

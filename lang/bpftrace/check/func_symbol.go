@@ -164,7 +164,7 @@ func checkReg(c *checker, k *call) Expr {
 	t := typeU64
 	switch c.block.kind {
 	case probe.Kprobe, probe.Kretprobe, probe.Profile, probe.Software:
-	case probe.Uprobe, probe.Uretprobe:
+	case probe.Uprobe, probe.Uretprobe, probe.USDT:
 		t = typeUser64
 	default:
 		return c.notHere(k, "reg()", "kprobe, kretprobe, uprobe, uretprobe, profile and software")

@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"skep/internal/diag"
@@ -290,6 +291,17 @@ func (c *checker) arg(at diag.Span, kind string, n int) Expr {
 	case probe.Kprobe:
 	case probe.Uprobe:
 		t = typeUser64
+	case probe.USDT:
+		if n >= c.usdtArgs() {
+			c.list.Errorf(at, "arg%d does not exist: %s has %s", n, c.block.points[0].Name, countedArgs(c.usdtArgs()))
+			return bad(at)
+		}
+		if c.usdtSigned(n) {
+			t = typeUserSigned64
+		} else {
+			t = typeUser64
+		}
+		return &Call{Node: Node{at, t}, Fn: "arg", Index: n}
 	case probe.RawTracepoint:
 		if n > 11 {
 			c.list.Errorf(at, "arg%d does not exist: raw tracepoints have at most 12 arguments, from arg0", n)
@@ -302,11 +314,11 @@ func (c *checker) arg(at diag.Span, kind string, n int) Expr {
 		}
 		return &Call{Node: Node{at, t}, Fn: "arg", Index: n}
 	case probe.Fentry, probe.Fexit, probe.Tracepoint:
-		c.notHere(k, fmt.Sprintf("arg%d", n), "kprobe, uprobe and rawtracepoint")
+		c.notHere(k, fmt.Sprintf("arg%d", n), "kprobe, uprobe, usdt and rawtracepoint")
 		c.list.All[len(c.list.All)-1].Hint = "args.name is an argument by its name"
 		return bad(at)
 	default:
-		return c.notHere(k, fmt.Sprintf("arg%d", n), "kprobe, uprobe and rawtracepoint")
+		return c.notHere(k, fmt.Sprintf("arg%d", n), "kprobe, uprobe, usdt and rawtracepoint")
 	}
 	most := 6
 	if c.Target.Arch == "arm64" {
@@ -318,6 +330,20 @@ func (c *checker) arg(at diag.Span, kind string, n int) Expr {
 		return bad(at)
 	}
 	return &Call{Node: Node{at, t}, Fn: "arg", Index: n}
+}
+
+// usdtArgs is the number of arguments that each place of the block's USDT probes has.
+func (c *checker) usdtArgs() int {
+	least := len(c.block.points[0].USDT.Args)
+	for _, pt := range c.block.points {
+		least = min(least, len(pt.USDT.Args))
+	}
+	return least
+}
+
+// usdtSigned is true for an argument that is a signed number at each place.
+func (c *checker) usdtSigned(n int) bool {
+	return !slices.ContainsFunc(c.block.points, func(pt probe.Point) bool { return !pt.USDT.Args[n].Signed })
 }
 
 // rawArgs is the number of arguments of the block's raw tracepoint, 12 if it is not known. Of several tracepoints, the kernel refuses

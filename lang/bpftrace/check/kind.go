@@ -27,14 +27,16 @@ var (
 	typeUSym = &schema.Type{Kind: schema.USym, Size: 16}
 	typeComm = &schema.Type{Kind: schema.String, Size: 16}
 	// typeUser64 is an integer that may be an address of user space: a register of a uprobe.
-	typeUser64  = &schema.Type{Kind: schema.Int, Size: 8, User: true}
-	typeUserID  = &schema.Type{Kind: schema.Username, Size: 4}
-	typeErrno   = &schema.Type{Kind: schema.Errno, Size: 4, Signed: true}
-	typeSignal  = &schema.Type{Kind: schema.SignalName, Size: 4, Signed: true}
-	typeSyscall = &schema.Type{Kind: schema.SyscallName, Size: 8}
-	typeCgroup  = &schema.Type{Kind: schema.CgroupPath, Size: 8}
-	typeVoidPtr = &schema.Type{Kind: schema.Pointer, Size: 8}
-	typeCount   = &schema.Type{Kind: schema.Count, Size: 8}
+	typeUser64 = &schema.Type{Kind: schema.Int, Size: 8, User: true}
+	// typeUserSigned64 is the same for an argument of a USDT probe that the program takes for signed.
+	typeUserSigned64 = &schema.Type{Kind: schema.Int, Size: 8, Signed: true, User: true}
+	typeUserID       = &schema.Type{Kind: schema.Username, Size: 4}
+	typeErrno        = &schema.Type{Kind: schema.Errno, Size: 4, Signed: true}
+	typeSignal       = &schema.Type{Kind: schema.SignalName, Size: 4, Signed: true}
+	typeSyscall      = &schema.Type{Kind: schema.SyscallName, Size: 8}
+	typeCgroup       = &schema.Type{Kind: schema.CgroupPath, Size: 8}
+	typeVoidPtr      = &schema.Type{Kind: schema.Pointer, Size: 8}
+	typeCount        = &schema.Type{Kind: schema.Count, Size: 8}
 )
 
 // Integer literals have types of their own, told apart by identity: unlike other integers they adapt to what they are used with.

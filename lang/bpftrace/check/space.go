@@ -41,7 +41,7 @@ func withSpace(t *schema.Type, in space) *schema.Type {
 // numbers is the memory that a number of unknown origin is taken for an address of.
 func (b *block) numbers() space {
 	switch b.kind {
-	case probe.Uprobe, probe.Uretprobe:
+	case probe.Uprobe, probe.Uretprobe, probe.USDT:
 		return userSpace
 	case probe.Tracepoint:
 		if len(b.points) > 0 && b.points[0].Category == "syscalls" {

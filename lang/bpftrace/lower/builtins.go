@@ -178,9 +178,10 @@ func (f *fn) task(x *check.Call) place {
 // relative is the task_struct that a member of a task's own points to.
 func (f *fn) relative(member string, x *check.Call) place {
 	p := f.taskMember(f.task(x), member, x)
-	if p.space == typed {
+	if p.space == typed && !f.costlyWalk(p.base) {
 		return place{space: typed, nullable: true, base: f.b.LoadPointer(p.base, p.off)}
 	}
+	p.space = kernel
 	return place{space: kernel, base: f.loadInt(p, 8, false)}
 }
 

@@ -114,7 +114,7 @@ func (f *fn) search(want *ir.Value, next func(end *ir.Block) *ir.Value) *ir.Valu
 // ownCall is the table of skep's own functions.
 func ownCall(name string) function {
 	switch name {
-	case "row", "banner", "refresh":
+	case "row", "count_rows", "banner", "refresh":
 		return sendCall
 	case "print_log2", "print_linear", "print_table", "print_folded", "print_stacks":
 		return viewCall

@@ -33,9 +33,13 @@ func (u *unit) declareMaps() {
 		names[object] = true
 		info := &mapInfo{of: m, atomic: u.interrupted(u.facts.writers[m])}
 		key := u.fitKey(m)
+		cpus := key != nil && m.Declared == "" && isScalar(m.Value) && !isAggregate(m.Value) && !u.facts.elsewhere[m] && !u.tree.Config.PrintMapsOnExit
+		if cpus {
+			key = nil // each CPU sees its own entry only, and nobody else any: no key has to be looked for
+		}
 		info.Map = &schema.Map{
 			Name: m.Name, Object: object, Key: key, Value: m.Value, Max: m.Max,
-			PerCPU: isAggregate(m.Value) || m.Declared == "percpuhash" || m.Declared == "percpulruhash",
+			PerCPU: cpus || isAggregate(m.Value) || m.Declared == "percpuhash" || m.Declared == "percpulruhash",
 		}
 		if m.Declared == "" && adds(m.Value.Kind) && key != nil && key.HasUnwound() {
 			info.PerCPU = false // each copied stack is a key of its own, which no two CPUs count
@@ -75,7 +79,7 @@ func (u *unit) interrupted(writers []*check.Probe) bool {
 	for _, w := range writers {
 		for _, pt := range w.Points {
 			switch pt.Kind {
-			case probe.Uprobe, probe.Uretprobe:
+			case probe.Uprobe, probe.Uretprobe, probe.USDT:
 				return true
 			case probe.RawTracepoint, probe.Fentry, probe.Fexit:
 				if old || len(w.Points) > 1 {

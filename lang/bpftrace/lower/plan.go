@@ -78,6 +78,11 @@ func (u *unit) groupOf(p *check.Probe, pt probe.Point, use uses) string {
 		if pt.Offset == 0 && pt.Address == 0 && u.target.Supports(ir.KprobeMulti) {
 			return []string{probe.Kprobe: "kprobe", probe.Kretprobe: "kretprobe"}[pt.Kind]
 		}
+	case probe.USDT:
+		// Each place has its arguments somewhere else.
+		if u.target.Supports(ir.UprobeMulti) {
+			return "usdt:" + pt.Binary + ":" + pt.USDT.Text
+		}
 	case probe.Uprobe, probe.Uretprobe:
 		if u.target.Supports(ir.UprobeMulti) {
 			return []string{probe.Uprobe: "uprobe:", probe.Uretprobe: "uretprobe:"}[pt.Kind] + pt.Binary
@@ -106,7 +111,7 @@ func (u *unit) planGroup(p *check.Probe, points []probe.Point, use uses) []plan 
 		return u.planKprobe(p, points, use)
 	case probe.Fentry, probe.Fexit:
 		return u.each(points, func(pt probe.Point) plan { return u.planTrampoline(p, pt) })
-	case probe.Uprobe, probe.Uretprobe:
+	case probe.Uprobe, probe.Uretprobe, probe.USDT:
 		return u.planUprobe(points)
 	case probe.Profile:
 		pl.how, pl.kind, pl.src = probe.PerfClock, ebpf.PerfEvent, perfSource{}
@@ -218,7 +223,13 @@ func (u *unit) planKprobe(p *check.Probe, points []probe.Point, use uses) []plan
 }
 
 func (u *unit) planUprobe(points []probe.Point) []plan {
-	src := func() source { return regsSource{ret: points[0].Kind == probe.Uretprobe, user: true} }
+	src := func() source {
+		regs := regsSource{ret: points[0].Kind == probe.Uretprobe, user: true}
+		if usdt := points[0].USDT; usdt != nil {
+			return usdtSource{regs, usdt.Args}
+		}
+		return regs
+	}
 	if len(points) > 1 {
 		return []plan{{points: points, how: probe.UprobeMulti, kind: ebpf.Kprobe, attach: ebpf.AttachTraceUprobeMulti, src: src(), cookie: true}}
 	}
@@ -231,7 +242,7 @@ func (u *unit) planUprobe(points []probe.Point) []plan {
 func (p *program) numbers() space {
 	pt := p.points[0]
 	switch pt.Kind {
-	case probe.Uprobe, probe.Uretprobe:
+	case probe.Uprobe, probe.Uretprobe, probe.USDT:
 		return user
 	case probe.Tracepoint:
 		if pt.Category == "syscalls" {

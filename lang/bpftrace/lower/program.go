@@ -177,14 +177,22 @@ func (p *program) build() {
 	}
 	p.src.enter(f, f.done)
 	f.onlyProcess()
+	whole := p.probe.Body
 	if p.probe.Pred != nil {
+		// What most events end at should not have to set up what only callbacks need, unless it has some itself.
+		pred := []check.Stmt{&check.Eval{X: p.probe.Pred}}
+		if _, called := f.sharedVars(pred); called {
+			f.newFrame(append(pred, whole...))
+		}
 		body := f.newBlock()
 		f.cond(p.probe.Pred, body, f.done)
 		body.Seal()
 		f.b.At(body)
 	}
-	f.newFrame(p.probe.Body)
-	f.body(p.probe.Body)
+	if f.frame == nil {
+		f.newFrame(whole)
+	}
+	f.body(whole)
 	if !f.b.Terminated() {
 		f.b.Jump(f.done)
 	}

@@ -20,16 +20,22 @@ type facts struct {
 	rapid map[*check.Map]bool
 	// shrinking are the maps from which programs delete entries.
 	shrinking map[*check.Map]bool
+	// elsewhere are the maps that are used in other ways than by the entry of the running CPU.
+	elsewhere map[*check.Map]bool
 	// data is set if a record goes to the data ring.
 	data bool
 }
 
 func gather(t *check.Tree) facts {
-	f := facts{writers: map[*check.Map][]*check.Probe{}, bursts: map[*check.Map]bool{}, rapid: map[*check.Map]bool{}, shrinking: map[*check.Map]bool{}}
+	f := facts{writers: map[*check.Map][]*check.Probe{}, bursts: map[*check.Map]bool{}, rapid: map[*check.Map]bool{}, shrinking: map[*check.Map]bool{},
+		elsewhere: map[*check.Map]bool{}}
 	for _, p := range t.Probes {
 		wrote := map[*check.Map]int{}
 		loops := false
 		walkProbe(p, func(n any) bool {
+			if m, own := ofThisCPU(n); m != nil && !own {
+				f.elsewhere[m] = true
+			}
 			switch n := n.(type) {
 			case *check.SetMap:
 				wrote[n.Map]++
@@ -42,6 +48,12 @@ func gather(t *check.Tree) facts {
 			case *check.ForRange, *check.ForMap, *check.While:
 				loops = true
 			case *check.Call:
+				for _, a := range n.Args {
+					// What has_key() and delete() are about is an entry, not its value.
+					if a, ok := a.(*check.MapGet); ok {
+						f.elsewhere[a.Map] = true
+					}
+				}
 				switch n.Fn {
 				case "exit":
 					f.hasExit = true
@@ -70,6 +82,28 @@ func gather(t *check.Tree) facts {
 		}
 	}
 	return f
+}
+
+// ofThisCPU gives the map that a statement or expression itself is about, if there is one, and whether it is about the entry whose key is
+// the running CPU.
+func ofThisCPU(n any) (m *check.Map, own bool) {
+	var key check.Expr
+	switch n := n.(type) {
+	case *check.MapGet:
+		m, key = n.Map, n.Key
+	case *check.SetMap:
+		m, key = n.Map, n.Key
+	case *check.IncDec:
+		m, key = n.Map, n.Key
+	case *check.Aggregate:
+		m = n.Map
+	case *check.ForMap:
+		m = n.Map
+	case *check.MapArg:
+		m = n.Map
+	}
+	c, ok := key.(*check.Call)
+	return m, ok && c.Fn == "cpu"
 }
 
 // inInterrupt reports whether a probe's program runs in an interrupt, of a timer or of the CPU's counters.
