@@ -13,6 +13,7 @@ import (
 	"github.com/cilium/ebpf"
 
 	"skep/host"
+	"skep/host/machine"
 	"skep/ir"
 	"skep/probe"
 )
@@ -31,7 +32,10 @@ func New(types func() (*probe.Types, error)) *Host { return &Host{Types: types} 
 func (h *Host) Name() string { return "user" }
 
 // kernelVersion is the kernel that the machine is like.
-const kernelVersion = 6<<16 | 12<<8
+const kernelVersion = machine.KernelVersion
+
+// possibleCPUs is the number of CPUs that per-CPU values have a place for.
+func possibleCPUs() int { return runtime.NumCPU() }
 
 // Target says what the machine can do, whatever kernel is below it.
 func (h *Host) Target() (*ir.Target, error) {
