@@ -10,12 +10,30 @@ import (
 	"github.com/cilium/ebpf"
 
 	"skep/host"
+	"skep/ir"
 	"skep/vm"
 	vmmaps "skep/vm/maps"
 )
 
 // KernelVersion is that of the kernel which the machine is like.
 const KernelVersion = 6<<16 | 12<<8
+
+// Target is the machine as something to compile for.
+func Target(arch string, cpus int) *ir.Target {
+	return &ir.Target{Kernel: KernelVersion, Arch: arch, CPUs: cpus, Has: has}
+}
+
+func has(f ir.Feature) bool {
+	switch f {
+	case ir.BTFTracepoint, ir.FentryProg, ir.CurrentTaskBTF: // no memory of the kernel to point to
+		return false
+	case ir.KprobeHooks, ir.KprobeMulti, ir.TracingCookie, ir.FuncIPKprobe, ir.DPath, ir.CopyFromUserTask, ir.TaskPtRegs:
+		return false
+	case ir.UprobeMulti, ir.MayGoto:
+		return false
+	}
+	return f.Since() <= KernelVersion
+}
 
 // Loaded is a collection in a machine of its own.
 type Loaded struct {

@@ -30,6 +30,9 @@ type Options struct {
 	// PID is the only process, as the tracer names it, whose events programs see, where that is not the attachment's business;
 	// 0 for all.
 	PID int
+	// Record, if not 0, makes the programs send what they are given to the ring MapRecording. It is the number of the tracer, whose own events
+	// are left out.
+	Record int
 	// HelperErrors reports failed helpers at run time.
 	HelperErrors bool
 }
