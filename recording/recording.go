@@ -40,6 +40,7 @@ type Header struct {
 	CPUs   int    // possible ones
 
 	PID        int  `json:",omitempty"` // of -p
+	Child      bool `json:",omitempty"` // there was a command of -c
 	OtherPIDNS bool `json:",omitempty"` // the tracer was in a pid namespace
 	Probes     []Probe
 	// Formats are the records of the tracepoints, by category:event.

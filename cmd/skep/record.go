@@ -134,6 +134,9 @@ func (r *record) load(unit *lower.Unit, attach []probe.Attach, opt host.Options)
 	if err != nil {
 		return nil, errors.Join(err, live.Close(), file.Close())
 	}
+	if !r.place.traces {
+		source = replay.FromKernel(source, r.source, live)
+	}
 	live.SetSource(source)
 	return &recordedSession{live, file}, nil
 }
@@ -172,7 +175,7 @@ func (r *record) header(unit *lower.Unit) (*recording.Header, error) {
 	}
 	h := &recording.Header{
 		Script: unit.Script.Source.Text, Name: unit.Script.Source.Name, Host: r.place.host.Name(), Arch: runtime.GOARCH, CPUs: target.CPUs,
-		PID: r.pid, OtherPIDNS: r.place.otherPIDs, Probes: probes, Formats: map[string]*probe.Format{},
+		PID: r.pid, Child: r.child != nil, OtherPIDNS: r.place.otherPIDs, Probes: probes, Formats: map[string]*probe.Format{},
 	}
 	var u unix.Utsname
 	if unix.Uname(&u) == nil {

@@ -120,7 +120,7 @@ func (t *tracing) compile(script *syntax.Script) (*lower.Unit, error) {
 	tree, list := check.Check(script, check.Options{
 		Catalog: t.place.probes, Target: target,
 		Args: t.args, Named: t.named, Env: os.Getenv,
-		Unsafe: t.unsafe, PID: t.pid, HasChild: t.child != nil,
+		Unsafe: t.unsafe, PID: t.pid, HasChild: t.child != nil || t.played != nil && t.played.Header.Child,
 		KernelAddress: m.kernelAddress, UserSymbol: m.userSymbol, CgroupID: m.cgroupID, Usable: t.place.usable,
 	})
 	if show(t.environment, t.options, list) {
