@@ -68,7 +68,7 @@ func newPlayer(h *recording.Header, spec *ebpf.CollectionSpec, attach []probe.At
 			return nil, fmt.Errorf("program %s to attach is not in the collection", a.Program)
 		}
 	}
-	in := vm.Options{CPUs: max(h.CPUs, 1), Host: p.machineHost(), Clock: clock{p}, Random: p.random}
+	in := vm.Options{CPUs: max(h.CPUs, 1), Host: p.machineHost(), Clock: clock{p}, Random: p.random, Repeatable: true}
 	if p.Loaded, err = machine.Load(spec, in, opt); err != nil {
 		return nil, err
 	}

@@ -44,8 +44,8 @@ func hashWord(k, seed uint64) uint32 {
 	return uint32(x ^ x>>32)
 }
 
-func newSeed(flags uint32) uint64 {
-	if flags&flagZeroSeed != 0 {
+func newSeed(flags uint32, opts Options) uint64 {
+	if flags&flagZeroSeed != 0 || opts.Repeatable {
 		return 0
 	}
 	return rand.Uint64()
