@@ -157,7 +157,7 @@ const (
 	version     = 1
 	fileHeader  = len(magic) + 4
 	blockHeader = 12
-	mostContent = 64 << 20
+	mostContent = 16 << 20
 )
 
 // Kinds of entries.

@@ -17,6 +17,8 @@ const (
 	// fullBlock is when a block is written, flushEvery the longest that an event waits for that: who is killed loses no more.
 	fullBlock  = 256 << 10
 	flushEvery = 100 * time.Millisecond
+	// mostEvent is less than the most that a block can have. An event that is larger loses what was read for it.
+	mostEvent = mostContent / 2
 	// mostKnown bounds the tables of tasks and stacks of which the writer knows that the file has them.
 	mostKnown = 1 << 16
 )
@@ -60,11 +62,7 @@ func (t *table) number(content []byte) (n uint64, isNew bool) {
 
 // NewWriter begins a recording. types is BTF, or nil.
 func NewWriter(w io.Writer, h *Header, types []byte) (*Writer, error) {
-	r := &Writer{w: w, done: make(chan struct{})}
-	var err error
-	if r.flate, err = flate.NewWriter(io.Discard, flate.BestSpeed); err != nil {
-		return nil, err
-	}
+	r := &Writer{w: w, done: make(chan struct{}), flate: newFlate()}
 	start := binary.LittleEndian.AppendUint32([]byte(magic), version)
 	if _, err := w.Write(start); err != nil {
 		return nil, fmt.Errorf("writing the recording: %w", err)
@@ -90,6 +88,14 @@ func NewWriter(w io.Writer, h *Header, types []byte) (*Writer, error) {
 		}
 	})
 	return r, nil
+}
+
+func newFlate() *flate.Writer {
+	w, err := flate.NewWriter(io.Discard, flate.BestSpeed)
+	if err != nil {
+		panic(err) // only for a level that does not exist
+	}
+	return w
 }
 
 // Begin says what is known when all is attached.
@@ -126,6 +132,11 @@ func (r *Writer) Event(e *Event) error {
 		}
 	}
 	b := appendEvent(r.scratch[:0], e, task, stacks)
+	if len(b) > mostEvent {
+		less := *e
+		less.Results, less.Incomplete = nil, true
+		b = appendEvent(b[:0], &less, task, nil)
+	}
 	r.entry(entryEvent, b)
 	r.scratch = b[:0]
 	r.events++

@@ -142,7 +142,7 @@ func (k *kernelSource) countLost() {
 	}
 	if n := binary.NativeEndian.Uint64(values[0]); n > k.told {
 		k.sink.Lost(n - k.told)
-		k.told, k.damaged = n, 2
+		k.told = n
 	}
 	if n := binary.NativeEndian.Uint64(values[0][8:]); n > k.lostReads {
 		k.lostReads, k.damaged = n, 2

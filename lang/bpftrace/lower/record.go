@@ -32,8 +32,8 @@ import (
 //	32 u64 bytes that were asked for
 //	40 …   the bytes
 const (
-	// MapRecording is the ring, MapUnrecorded an array of one element with u64 counters: [0] begins and ends, [1] results that it had no
-	// room for.
+	// MapRecording is the ring, MapUnrecorded an array of one element with u64 counters of what it had no room for: [0] begins, [1] results,
+	// [2] ends.
 	MapRecording  = "recording"
 	MapUnrecorded = "unrecorded"
 
@@ -46,7 +46,7 @@ const (
 	RecordedData   = 40  // where the bytes of a result begin
 	RecordedUser   = 1 << 32
 
-	recordingRing = 8 << 20
+	recordingRing = 16 << 20
 	mostRecorded  = 4096 // bytes of a record of a tracepoint
 	rawWords      = 12   // arguments of a raw tracepoint, at most
 )
@@ -104,7 +104,7 @@ func (f *fn) recordEnd() {
 	f.b.Called = nil
 	rec := f.slot("end", RecordedHeader, 8)
 	f.recordHeader(rec, RecordedEnd, 0)
-	f.recordOutput(rec, f.b.Const(RecordedHeader), 0, 0)
+	f.recordOutput(rec, f.b.Const(RecordedHeader), 0, 2)
 }
 
 func (f *fn) recordHeader(rec *ir.Value, kind, word int64) {
@@ -133,7 +133,7 @@ func (u *unit) declareRecording() {
 		return
 	}
 	u.Spec.Maps[MapRecording] = &ebpf.MapSpec{Name: MapRecording, Type: ebpf.RingBuf, MaxEntries: recordingRing}
-	u.Spec.Maps[MapUnrecorded] = &ebpf.MapSpec{Name: MapUnrecorded, Type: ebpf.Array, KeySize: 4, ValueSize: 16, MaxEntries: 1}
+	u.Spec.Maps[MapUnrecorded] = &ebpf.MapSpec{Name: MapUnrecorded, Type: ebpf.Array, KeySize: 4, ValueSize: 24, MaxEntries: 1}
 }
 
 // recordParent stores the parent's id and name, if the kernel's types say where they are.
