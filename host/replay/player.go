@@ -257,7 +257,7 @@ func (p *player) notice(format string, args ...any) {
 }
 
 // missing counts what programs asked for and nobody has recorded.
-type missing struct{ stacks, incomplete, tasks uint64 }
+type missing struct{ stacks, incomplete uint64 }
 
 // report tells of it. Memory is told of with its place, by who reads the script's errors.
 func (p *player) report() {
