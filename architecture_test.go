@@ -17,12 +17,13 @@ var layers = [][]string{
 	{"internal/diag", "internal/render"},
 	{"symbol", "ir", "lang/bpftrace/syntax", "app/tools/spec", "vm/..."},
 	{"probe"},
-	{"schema"},
+	{"schema", "recording"},
 	{"lang/bpftrace/check"},
 	{"lang/bpftrace/lower"},
 	{"host"},
 	{"trace"},
-	{"host/kernel", "host/user", "app/tools"},
+	{"host/machine"},
+	{"host/kernel", "host/user", "host/replay", "app/tools"},
 	{"cmd/..."},
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"skep/ir"
 	"skep/probe"
+	"skep/recording"
 )
 
 // Host runs programs.
@@ -44,8 +45,30 @@ type Options struct {
 	// TrackProcesses, if not nil, receives the life of processes and their executable mappings from before the programs
 	// are attached, so that addresses of processes that have exited can be named.
 	TrackProcesses ProcessSink
+	// Record, if not nil, is told of each run of a program what it was given.
+	Record EventSink
 	// Notice, if not nil, gets lines for the user about what the host cannot do, each once. Calls may come from any goroutine.
 	Notice func(line string)
+}
+
+// EventSink is told what programs were given when they ran: the one of Attach number attach, for its point. The event's Probe is not set;
+// its memory is the sink's. Calls come one at a time, in the order of the events.
+type EventSink interface {
+	Event(attach, point int, e *recording.Event)
+	// Lost is told of events that could not be had.
+	Lost(n uint64)
+}
+
+// Player is a Session whose events are played to it, by who reads its rings: nothing happens between two calls of Play.
+type Player interface {
+	Session
+	// Play runs programs for the next events: several, but not more than the rings have room for, and none after one that has sent a
+	// control record. It waits for events until ctx ends. more is false when there will be none.
+	Play(ctx context.Context) (more bool, err error)
+	// Now is the time of the event that was played last, in the zone of where it happened.
+	Now() time.Time
+	// Clocks are what to add to the boot clock and the monotonic clock of programs to get nanoseconds since 1970.
+	Clocks() (boot, monotonic time.Duration)
 }
 
 // ProcessSink is told what processes do. Calls come from one goroutine.

@@ -39,6 +39,8 @@ type Builder struct {
 	F    *Func
 	B    *Block
 	Span diag.Span // given to every new value
+	// Called, if not nil, is told of each helper call that Call has added, and may add more behind it.
+	Called func(call *Value)
 }
 
 // NewBuilder returns a builder at the function's entry.
@@ -197,6 +199,9 @@ func (b *Builder) FuncAddr(f *Func) *Value {
 func (b *Builder) Call(helper int64, t Type, flags int64, args ...*Value) *Value {
 	v := b.Add(OpCall, t, args...)
 	v.Aux, v.Aux2 = helper, flags
+	if b.Called != nil {
+		b.Called(v)
+	}
 	return v
 }
 

@@ -24,6 +24,7 @@ type Types struct {
 	offsets []uint32 // of each type in data, by id; [0] is void
 	// functions is nil, or the ids of all functions: worth making for who asks for thousands.
 	functions map[string]uint32
+	asked     map[uint32]btf.Type // what was decoded, by id; nil if nobody wants to know
 }
 
 // Kinds of BTF types, as in include/uapi/linux/btf.h.
@@ -297,6 +298,9 @@ func (t *Types) decode(id uint32) (btf.Type, error) {
 	defer t.mu.Unlock()
 	d := decoder{Types: t, done: map[uint32]btf.Type{}}
 	typ := d.typ(id, 0)
+	if t.asked != nil && d.err == nil {
+		t.asked[id] = typ
+	}
 	return typ, d.err
 }
 

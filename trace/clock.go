@@ -11,6 +11,7 @@ import (
 // clock turns the times of programs into times of day.
 type clock struct {
 	boot, monotonic time.Duration // what to add to get nanoseconds since 1970
+	zone            *time.Location
 }
 
 // adjust takes the distance between the clocks as it is now.
@@ -23,11 +24,15 @@ func (c *clock) adjust() {
 func (c *clock) time(of schema.Clock, ns uint64) time.Time {
 	switch of {
 	case schema.Boot:
-		return time.Unix(0, int64(ns)+int64(c.boot))
+		ns += uint64(c.boot)
 	case schema.Monotonic:
-		return time.Unix(0, int64(ns)+int64(c.monotonic))
+		ns += uint64(c.monotonic)
 	}
-	return time.Unix(0, int64(ns))
+	t := time.Unix(0, int64(ns))
+	if c.zone != nil {
+		t = t.In(c.zone)
+	}
+	return t
 }
 
 // toWall is what to add to the boot clock now.

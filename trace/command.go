@@ -31,6 +31,11 @@ const commandPatience = 50 * time.Millisecond
 const maxCommands = 1024
 
 func (r *run) system(line string) {
+	if r.player != nil {
+		r.out.flush()
+		r.answeredCommand(line)
+		return
+	}
 	c := r.commands
 	if c.running {
 		if len(c.queue) >= maxCommands {
@@ -66,15 +71,8 @@ func (r *run) commandDone(done commandResult) {
 	if done.err == nil || len(done.output) > 0 {
 		r.sink.text(schema.System, done.output)
 	}
-	var failed *exec.ExitError
-	switch {
-	case done.err == nil:
-	case !errors.As(done.err, &failed):
-		r.message("ERROR: " + done.err.Error())
-	case failed.Exited():
-		r.message(fmt.Sprintf("ERROR: command exited with code %d", failed.ExitCode()))
-	default:
-		r.message("ERROR: child process did not exit normally")
+	if done.err != nil {
+		r.message("ERROR: " + commandFailure(done.err))
 	}
 	if len(c.queue) > 0 {
 		line := c.queue[0]
@@ -82,6 +80,18 @@ func (r *run) commandDone(done commandResult) {
 		r.out.flush()
 		c.start(line)
 	}
+}
+
+// commandFailure says how a command has ended that failed.
+func commandFailure(err error) string {
+	var failed *exec.ExitError
+	switch {
+	case !errors.As(err, &failed):
+		return err.Error()
+	case failed.Exited():
+		return fmt.Sprintf("command exited with code %d", failed.ExitCode())
+	}
+	return "child process did not exit normally"
 }
 
 // finishCommands waits for all commands.

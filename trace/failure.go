@@ -7,6 +7,7 @@ type errorSites struct {
 	script *schema.Script
 	sink   sink
 	sites  []errorSite
+	player bool // only what the recording does not have is shown
 }
 
 type errorSite struct {
@@ -22,7 +23,7 @@ func newErrorSites(script *schema.Script, s sink) *errorSites {
 }
 
 func (e *errorSites) add(id, result int) {
-	if id < 0 || id >= len(e.sites) {
+	if id < 0 || id >= len(e.sites) || e.player && e.script.Errors[id].Message == "" && result != errNotRecorded {
 		return
 	}
 	site := &e.sites[id]
@@ -58,6 +59,8 @@ func (e *errorSites) show(id int, times uint64) {
 const (
 	errNoEntry = -2
 	errTooBig  = -7
+	// errNotRecorded is -ENODATA, which no helper of the kernel gives.
+	errNotRecorded = -61
 )
 
 // helperMessage says what the result of a function of the kernel means.
@@ -66,6 +69,8 @@ func helperMessage(helper string, result int) string {
 	case helper == "map_update_elem" && result == errTooBig:
 		return "Map full; can't update element. Try increasing max_map_keys config or manually setting the max entries in " +
 			"a map declaration e.g. `let @a = hash(5000)`"
+	case result == errNotRecorded:
+		return "the recording does not have what is read here: nobody read it then"
 	case helper == "map_delete_elem" && result == errNoEntry:
 		return "Can't delete map element because it does not exist."
 	case helper == "map_lookup_elem" && result == 0:

@@ -3,8 +3,8 @@ package trace
 import (
 	"encoding/binary"
 	"fmt"
+	"strings"
 	"syscall"
-	"time"
 
 	"skep/schema"
 )
@@ -45,7 +45,7 @@ func (r *run) handleEvent(e *event, record []byte) {
 		if format == "" {
 			format = "%H:%M:%S\n"
 		}
-		r.sink.text(schema.Time, appendStrftime(nil, format, time.Now(), false))
+		r.sink.text(schema.Time, appendStrftime(nil, format, r.now(), false))
 	case schema.Join:
 		var text []byte
 		for i := range v.args {
@@ -91,16 +91,32 @@ func (r *run) handleEvent(e *event, record []byte) {
 // defaultCatBytes is how much of a file cat() prints if the configuration does not say.
 const defaultCatBytes = 10240
 
-// cat prints the start of a file. A file that would make the reader wait, such as a FIFO, is not waited for.
+// cat prints the start of a file.
 func (r *run) cat(path string) {
 	limit := r.script.Config.MaxCatBytes
 	if limit <= 0 {
 		limit = defaultCatBytes
 	}
+	text := r.opt.answer("cat", path, func() string {
+		content, err := readStart(path, limit)
+		if err != nil {
+			return "-" + errorText(err)
+		}
+		return "+" + string(content)
+	})
+	content, ok := strings.CutPrefix(text, "+")
+	if !ok {
+		r.message(fmt.Sprintf("ERROR: failed to open file '%s' (%s)", path, strings.TrimPrefix(text, "-")))
+		return
+	}
+	r.sink.text(schema.Cat, []byte(content))
+}
+
+// readStart reads the start of a file. One that would make the reader wait, such as a FIFO, is not waited for.
+func readStart(path string, limit int) ([]byte, error) {
 	fd, err := syscall.Open(path, syscall.O_RDONLY|syscall.O_NONBLOCK|syscall.O_CLOEXEC|syscall.O_NOCTTY, 0)
 	if err != nil {
-		r.message(fmt.Sprintf("ERROR: failed to open file '%s' (%s)", path, errorText(err)))
-		return
+		return nil, err
 	}
 	defer syscall.Close(fd)
 	buf := make([]byte, limit)
@@ -115,7 +131,7 @@ func (r *run) cat(path string) {
 		}
 		n += m
 	}
-	r.sink.text(schema.Cat, buf[:n])
+	return buf[:n], nil
 }
 
 // errorText is an error of the system as C programs say it.

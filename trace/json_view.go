@@ -12,7 +12,7 @@ import (
 // histogram prints {"time": …, "unit": "usecs", "disk": "vda", "count": 3, "buckets": [{"min": 0, "max": 1, "count": 3}]}.
 func (s *jsonSink) histogram(view *schema.View, m *schema.Map, e entry, buckets []render.Bucket) {
 	s.raw(`{"time":"`)
-	s.buf = time.Now().AppendFormat(s.buf, time.RFC3339)
+	s.buf = s.values.now().AppendFormat(s.buf, time.RFC3339)
 	s.raw(`","unit":`)
 	s.buf = appendJSONString(s.buf, []byte(view.Unit))
 	if m.Key != nil {

@@ -21,6 +21,7 @@ import (
 // run is one run of a unit. All of it belongs to the goroutine of run(), except where channels say otherwise.
 type run struct {
 	session host.Session
+	player  host.Player // the session, if it is one; else nil
 	unit    *lower.Unit
 	script  *schema.Script
 	opt     Options
@@ -45,6 +46,7 @@ type run struct {
 	exitGiven bool // it was, at any time
 	exitCode  int
 	erred     bool // errorf() was called
+	failed    bool // events could not be played
 
 	interrupted atomic.Int64 // when the user ended the run, in nanoseconds since 1970; 0 if not
 	ended       bool         // no program runs any more for an event
@@ -61,6 +63,7 @@ type controlRecord struct {
 
 func newRun(session host.Session, unit *lower.Unit, opt Options) *run {
 	r := &run{session: session, unit: unit, script: unit.Script, opt: opt, stopped: make(chan struct{}), waitError: make(chan error, 2)}
+	r.player, _ = session.(host.Player)
 	r.data, r.control = session.Ring(lower.MapEvents), session.Ring(lower.MapControl)
 	r.state = session.State()
 	r.values = newValues(unit.Script, session, opt.Symbols)
@@ -73,6 +76,8 @@ func newRun(session host.Session, unit *lower.Unit, opt Options) *run {
 	}
 	r.loss = newLoss(session, unit.Script, r.sink, r.message)
 	r.errors = newErrorSites(unit.Script, r.sink)
+	r.errors.player = r.player != nil && !opt.HelperErrors
+	r.values.names.answers = opt.Answers
 	r.commands = newCommands()
 	r.events = make([]event, len(unit.Script.Events))
 	for i, e := range unit.Script.Events {
@@ -155,13 +160,19 @@ func (r *run) run(ctx context.Context) (int, error) {
 		r.stop() // after begin, nothing more can happen
 	}
 	failed := false
-	if r.opt.Trials != 0 {
+	switch {
+	case r.opt.Trials != 0:
 		failed = r.tryAll()
-	} else {
+	case r.player != nil:
+		r.play(ctx)
+	default:
 		r.loop(ctx)
 	}
 
 	r.session.Disable()
+	if r.player != nil && !r.exited {
+		r.playRest(ctx)
+	}
 	r.ended, r.catchingUp = true, true
 	r.drain(true)
 	r.catchingUp, r.exited = false, false // END may call exit() with another code
@@ -183,7 +194,7 @@ func (r *run) run(ctx context.Context) (int, error) {
 		return 1, c.failure
 	}
 	code, err := r.result()
-	if failed && err == nil {
+	if (failed || r.failed) && err == nil && code == 0 {
 		code = 1
 	}
 	return code, err
@@ -440,7 +451,7 @@ const busyLimit = 10 * time.Millisecond
 // handlePending handles the queued control records whose turn has come, with the data before each.
 func (r *run) handlePending() (n int) {
 	for i := range r.pending {
-		if r.stopping.Load() && !r.ended {
+		if r.stopping.Load() && !r.ended && r.player == nil {
 			r.pending = append(r.pending[:0], r.pending[i:]...)
 			return n
 		}
@@ -488,7 +499,7 @@ func (r *run) handleData(record []byte) bool {
 		r.handleEvent(e, record)
 	}
 	r.out.recordDone()
-	return r.out.err == nil && (r.ended || !r.stopping.Load())
+	return r.out.err == nil && (r.ended || r.player != nil || !r.stopping.Load())
 }
 
 // message writes one line to the user, after the output that came before it.

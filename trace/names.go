@@ -15,6 +15,7 @@ import (
 
 // names remembers the names of users and cgroups.
 type names struct {
+	answers     Answers
 	users       map[uint32]string
 	cgroups     map[uint64][]cgroupPath
 	cgroupRoots []cgroupRoot
@@ -24,6 +25,17 @@ type names struct {
 
 // user is the name of a user id in /etc/passwd, or the number.
 func (n *names) user(uid uint32) string {
+	if n.answers == nil {
+		return n.ownUser(uid)
+	}
+	number := strconv.FormatUint(uint64(uid), 10)
+	if name := n.answers.Answer("user", number, func() string { return n.ownUser(uid) }); name != "" {
+		return name
+	}
+	return number
+}
+
+func (n *names) ownUser(uid uint32) string {
 	if n.users == nil {
 		n.users = map[uint32]string{}
 		if f, err := os.Open("/etc/passwd"); err == nil {
@@ -62,6 +74,13 @@ const cgroupWalkInterval = time.Second
 // cgroup is the path of a cgroup id: "unified:/system.slice", with one path for each hierarchy that has the id and whose name the
 // filter matches, separated by commas; "" if there is none.
 func (n *names) cgroup(id uint64, filter string) string {
+	if n.answers == nil {
+		return n.ownCgroup(id, filter)
+	}
+	return n.answers.Answer("cgroup", strconv.FormatUint(id, 10)+" "+filter, func() string { return n.ownCgroup(id, filter) })
+}
+
+func (n *names) ownCgroup(id uint64, filter string) string {
 	paths, ok := n.cgroups[id]
 	if !ok && (!n.cgroupsRead || time.Since(n.cgroupsAt) >= cgroupWalkInterval) {
 		if n.cgroupRoots == nil {

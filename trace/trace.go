@@ -51,6 +51,11 @@ type Options struct {
 	// PID is the process of -p: its end ends the run.
 	PID int
 
+	// HelperErrors shows what helpers failed with in programs that tell. Without it, and if events are played, only what was not recorded is
+	// shown.
+	HelperErrors bool
+	// Answers stand between the run and what it asks the machine for; nil: nobody does.
+	Answers Answers
 	// Symbols names addresses; nil: those of the running kernel and its processes.
 	Symbols Symbols
 	// Notify gets the line __BPFTRACE_NOTIFY_PROBES_ATTACHED once all probes are attached; nil: nobody waits for it.
@@ -87,6 +92,9 @@ func Run(ctx context.Context, session host.Session, unit *lower.Unit, opt Option
 	}
 	if opt.Symbols == nil {
 		_, opt.Symbols = Track(unit.Script)
+	}
+	if opt.Answers != nil {
+		opt.Symbols = answeredSymbols{opt.Symbols, opt.Answers}
 	}
 	signals := opt.Signals
 	if signals == nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"strconv"
+	"time"
 
 	"skep/host"
 	"skep/probe"
@@ -19,14 +20,19 @@ type values struct {
 	hosts  hosts
 	tables map[string]*schema.NameTable // by the Format of Names
 	args   []arg                        // of the record in work
-	escape bool                         // the output is a terminal
+	now    func() time.Time
+	escape bool // the output is a terminal
 }
 
 func newValues(script *schema.Script, session host.Session, symbols Symbols) *values {
-	v := &values{script: script}
+	v := &values{script: script, now: time.Now}
 	v.stacks = &stacks{session: session, symbols: symbols}
 	v.stacks.unwound.start(script)
 	v.clock.adjust()
+	if p, ok := session.(host.Player); ok {
+		v.clock.boot, v.clock.monotonic = p.Clocks()
+		v.clock.zone, v.now = p.Now().Location(), p.Now
+	}
 	return v
 }
 

@@ -49,7 +49,7 @@ func (t *Thread) probe(a *[5]uint64, read func(uint64, []byte) error) uint64 {
 	}
 	if err := read(a[2], to); err != nil {
 		clear(to)
-		return errno(maps.EFAULT)
+		return result(err)
 	}
 	return 0
 }
@@ -66,7 +66,7 @@ func (t *Thread) probeString(a *[5]uint64, read func(uint64, []byte) error) uint
 	n, err := readString(a[2], to, read)
 	if err != nil {
 		clear(to)
-		return errno(maps.EFAULT)
+		return result(err)
 	}
 	return uint64(n)
 }

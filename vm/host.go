@@ -4,7 +4,7 @@ package vm
 // with the thread it runs on, whose Event tells events apart. Errors of a helper are negative error numbers, as in the kernel.
 type Host struct {
 	// ReadKernel and ReadUser copy memory of the kernel's and of the current task's address space. It is an error if any of it cannot
-	// be read.
+	// be read: a maps.Errno is what programs get then, and EFAULT stands for all others.
 	ReadKernel, ReadUser func(t *Thread, addr uint64, to []byte) error
 	// WriteUser writes to memory of the current task.
 	WriteUser func(t *Thread, addr uint64, from []byte) error

@@ -53,11 +53,12 @@ func (m *Machine) newMap(spec *ebpf.MapSpec, c *Collection) (made maps.Map, err 
 	err = m.objects.add(func(id uint32) (object, error) {
 		made, err = maps.New(spec, maps.Options{
 			CPUs: m.CPUs(), ID: id, Handle: handleOf(id),
-			Map:     m.innerMap,
-			Target:  m.target,
-			Device:  m.options.Host.Device,
-			Grow:    c.grow,
-			Release: m.timers.release,
+			Repeatable: m.options.Repeatable,
+			Map:        m.innerMap,
+			Target:     m.target,
+			Device:     m.options.Host.Device,
+			Grow:       c.grow,
+			Release:    m.timers.release,
 		})
 		return object{m: made}, err
 	})

@@ -45,6 +45,8 @@ type Options struct {
 	Kconfig map[string]string
 	// MapMemory is how many bytes one map may need at most. 0 means 4 GB.
 	MapMemory uint64
+	// Repeatable makes maps that do the same each time, for recordings: see maps.Options.
+	Repeatable bool
 	// Random gives get_prandom_u32 its numbers. Nil means a generator that nobody can predict.
 	Random func() uint32
 }

@@ -16,7 +16,7 @@ import (
 type place struct {
 	host      host.Host
 	probes    check.Catalog
-	catalog   *probe.Catalog // of the kernel's types
+	types     func() (*probe.Types, error) // the kernel's
 	usable    func(probe.Point) error
 	hasRaw    func(probe.Point) bool
 	traces    bool // it runs the command of -c as strace does
@@ -25,19 +25,23 @@ type place struct {
 
 func kernelPlace() *place {
 	catalog, h := &probe.Catalog{}, kernel.New()
-	return &place{host: h, probes: catalog, catalog: catalog, usable: h.Usable, otherPIDs: otherPIDNamespace()}
+	return &place{host: h, probes: catalog, types: catalog.Types, usable: h.Usable, otherPIDs: otherPIDNamespace()}
 }
 
 func userPlace() *place {
 	catalog := user.NewCatalog()
 	return &place{
-		host: user.New(catalog.Types), probes: catalog, catalog: catalog.Catalog, traces: true,
+		host: user.New(catalog.Types), probes: catalog, types: catalog.Types, traces: true,
 		hasRaw: func(probe.Point) bool { return false }, // it makes the records of tracepoints at once
 	}
 }
 
 // choose finds out where the script is to run. Where the kernel refuses and there is a process to trace, that is in user space.
 func (t *tracing) choose() error {
+	if t.played != nil {
+		t.place = replayPlace(t.played)
+		return nil
+	}
 	if t.options.host == "user" {
 		t.place = userPlace()
 		return nil

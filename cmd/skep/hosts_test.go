@@ -134,13 +134,14 @@ func copyFile(t *testing.T, from, to string) {
 }
 
 // runOn gives the output of a script on a host, run by a user.
-func runOn(t *testing.T, dir, self string, uid uint32, host string, c oneLiner) string {
+func runOn(t *testing.T, dir, self string, uid uint32, host string, c oneLiner, more ...string) string {
 	t.Helper()
 	work := filepath.Join(dir, host, "work")
 	command := strings.Join(append([]string{work}, c.work...), " ")
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, self, "-q", "--host="+host, "-c", command, "-e", strings.ReplaceAll(c.script, "$WORK", work))
+	words := append([]string{"-q", "--host=" + host, "-c", command, "-e", strings.ReplaceAll(c.script, "$WORK", work)}, more...)
+	cmd := exec.CommandContext(ctx, self, words...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "SKEP_TEST_MAIN=1", "NO_COLOR=1", "HOME="+dir)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid, NoSetGroups: uid == 0}}

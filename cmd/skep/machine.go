@@ -3,10 +3,13 @@ package main
 import (
 	"fmt"
 	"os"
+	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"skep/symbol"
+	"skep/trace"
 )
 
 // initPIDNamespace is the inode number that the kernel gives to the first pid namespace (PROC_PID_INIT_INO).
@@ -16,6 +19,78 @@ const initPIDNamespace = 0xEFFFFFFC
 func otherPIDNamespace() bool {
 	var st unix.Stat_t
 	return unix.Stat("/proc/self/ns/pid", &st) == nil && st.Ino != initPIDNamespace
+}
+
+// machineFacts answers what scripts ask of the machine when they are compiled.
+type machineFacts struct {
+	kernelAddress func(name string) (uint64, bool)
+	userSymbol    func(binary, name string, place uint64) (addr, size, from uint64, ok bool)
+	cgroupID      func(path string) (uint64, error)
+}
+
+func (t *tracing) machineFacts() machineFacts {
+	symbols := symbol.NewKernel()
+	m := machineFacts{userSymbol: userSymbol, cgroupID: cgroupID, kernelAddress: func(name string) (uint64, bool) {
+		addr, err := symbols.Address(name)
+		return addr, err == nil
+	}}
+	if t.answers == nil {
+		return m
+	}
+	return m.answered(t.answers)
+}
+
+// answered are facts that somebody may remember, or have remembered.
+func (m machineFacts) answered(by trace.Answers) machineFacts {
+	asked := func(about, question string, ask func() string) []string {
+		return strings.Fields(by.Answer(about, question, ask))
+	}
+	number := func(words []string, i int) uint64 {
+		if i >= len(words) {
+			return 0
+		}
+		n, _ := strconv.ParseUint(words[i], 10, 64)
+		return n
+	}
+	return machineFacts{
+		kernelAddress: func(name string) (uint64, bool) {
+			words := asked("kaddr", name, func() string {
+				addr, ok := m.kernelAddress(name)
+				if !ok {
+					return ""
+				}
+				return strconv.FormatUint(addr, 10)
+			})
+			return number(words, 0), len(words) > 0
+		},
+		userSymbol: func(binary, name string, place uint64) (addr, size, from uint64, ok bool) {
+			words := asked("uaddr", fmt.Sprintf("%d %s %s", place, name, binary), func() string {
+				addr, size, from, ok := m.userSymbol(binary, name, place)
+				if !ok {
+					return ""
+				}
+				return fmt.Sprint(addr, size, from)
+			})
+			return number(words, 0), number(words, 1), number(words, 2), len(words) > 0
+		},
+		cgroupID: func(path string) (uint64, error) {
+			var failed error
+			words := asked("cgroupid", path, func() string {
+				id, err := m.cgroupID(path)
+				if failed = err; err != nil {
+					return ""
+				}
+				return strconv.FormatUint(id, 10)
+			})
+			if len(words) == 0 {
+				if failed == nil {
+					failed = fmt.Errorf("the recording does not know cgroup %s", path)
+				}
+				return 0, failed
+			}
+			return number(words, 0), nil
+		},
+	}
 }
 
 // cgroupID gives the number by which programs know a cgroup: the inode of its folder in cgroup2.

@@ -32,6 +32,7 @@ func commands() []command {
 		{"links", "make a link for each tool in a folder", runLinks},
 		{"completion", "print the completion for bash, zsh or fish", runCompletion},
 		{"vm", "run eBPF programs in user space", runVM},
+		{"replay", "run a script on recorded events", runReplay},
 		{"disasm", "show eBPF instructions as text", runDisasm},
 		{"verify", "tell which kernels will load a program, and why not", runVerify},
 		{"version", "show the version", runVersion},

@@ -23,6 +23,7 @@ USAGE
     skep -l [-v] ['tracepoint:sched:*' | 'struct task_struct' | FILE]
     skep TOOL [flags]      a ready-made tool, such as opensnoop
     skep tools             lists them; skep help TOOL is a tool's manual
+    skep replay FILE [options] [-e 'program' | SCRIPT]   runs a script on recorded events; without one, the one that recorded
     skep verify FILE       tells which kernels will load the programs of a script or ELF object, and why not
     skep links DIR         makes a link for each tool in DIR
     skep completion SHELL  prints the completion for bash, zsh or fish
@@ -36,6 +37,7 @@ OPTIONS
     -c, --cmd CMD  run CMD and trace while it lives; cpid is its pid
     -p, --pid PID  trace this process, while it lives; only interval fires for all
     -o, --output FILE   write the output to FILE
+    --record FILE  record the events that the script sees, for skep replay
     -f, --format FORMAT text or json (one object a line)
     -B MODE        buffering of the output: line, full or none
     -q, --quiet    no messages besides the output
@@ -79,6 +81,7 @@ type options struct {
 	about       int      // of a tool: the process that its script looks for by itself, where -p is none of skep's
 	child       []string // a command with its arguments
 	output      string
+	record      string // the file for a recording
 	format      string
 	buffering   string
 	quiet       bool
@@ -96,6 +99,9 @@ type options struct {
 	headers     []string // of --include
 	mode        string
 }
+
+// noProgram begins the message of a command line without a script.
+const noProgram = "no program: "
 
 // errUsage is a mistake in the command line.
 type errUsage struct{ message string }
@@ -118,6 +124,7 @@ func parseOptions(args []string) (*options, error) {
 	pid := f.StringP("pid", "p", "", "")
 	child := f.StringP("cmd", "c", "", "")
 	f.StringVarP(&o.output, "output", "o", "", "")
+	f.StringVar(&o.record, "record", "", "")
 	f.StringVarP(&o.format, "format", "f", "text", "")
 	f.StringVarP(&o.buffering, "buffering", "B", "line", "")
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "")
@@ -259,7 +266,7 @@ func (o *options) validate() error {
 		o.fmt = true
 	}
 	if !o.help && !o.version && !o.info && !o.list && o.file == "" && len(o.program) == 0 {
-		return &errUsage{"no program: give a file or -e 'program'"}
+		return &errUsage{noProgram + "give a file or -e 'program'"}
 	}
 	return nil
 }

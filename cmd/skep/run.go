@@ -18,7 +18,7 @@ import (
 	"skep/lang/bpftrace/lower"
 	"skep/lang/bpftrace/syntax"
 	"skep/probe"
-	"skep/symbol"
+	"skep/recording"
 	"skep/trace"
 )
 
@@ -57,6 +57,10 @@ type tracing struct {
 	*options
 	place *place
 	asked []check.Question // what the script asked about the kernel
+
+	played    *recording.Reader // the recording to replay, nil if there is none
+	recording *record           // that is made, nil if there is none
+	answers   trace.Answers     // between the script and the machine; nil if nobody is
 }
 
 func (t *tracing) run() (exit int, err error) {
@@ -84,6 +88,9 @@ func (t *tracing) run() (exit int, err error) {
 	if err := t.choose(); err != nil {
 		return 0, err
 	}
+	if err := t.prepareRecord(); err != nil {
+		return 0, err
+	}
 	unit, err := t.compile(script)
 	if err != nil || t.compileOnly() {
 		return 0, err
@@ -105,34 +112,34 @@ func (t *tracing) compileOnly() bool {
 }
 
 func (t *tracing) compile(script *syntax.Script) (*lower.Unit, error) {
-	target, err := t.place.host.Target()
+	target, err := t.target()
 	if err != nil {
 		return nil, err
 	}
-	symbols := symbol.NewKernel()
-	address := func(name string) (uint64, bool) {
-		addr, err := symbols.Address(name)
-		return addr, err == nil
-	}
+	m := t.machineFacts()
 	tree, list := check.Check(script, check.Options{
 		Catalog: t.place.probes, Target: target,
 		Args: t.args, Named: t.named, Env: os.Getenv,
-		Unsafe: t.unsafe, PID: t.pid, HasChild: t.child != nil,
-		KernelAddress: address, UserSymbol: userSymbol, CgroupID: cgroupID, Usable: t.place.usable,
+		Unsafe: t.unsafe, PID: t.pid, HasChild: t.child != nil || t.played != nil && t.played.Header.Child,
+		KernelAddress: m.kernelAddress, UserSymbol: m.userSymbol, CgroupID: m.cgroupID, Usable: t.place.usable,
 	})
 	if show(t.environment, t.options, list) {
 		return nil, errShown{}
 	}
 	t.asked = tree.Questions
 	t.dump("types", func() string { return check.Dump(tree) })
-	unit, err := lower.Lower(tree, lower.Options{
-		Target: target, Types: t.place.catalog.Types, KernelAddress: address,
+	opt := lower.Options{
+		Target: target, Types: t.place.types, KernelAddress: m.kernelAddress,
 		Dump:             t.stageDump(),
 		HasRawTracepoint: t.place.hasRaw,
 		OtherPIDNS:       t.place.otherPIDs,
 		PID:              t.pid,
-		HelperErrors:     t.helperCheck,
-	})
+		HelperErrors:     t.helperCheck || t.plays(), // what was not recorded is told of
+	}
+	unit, err := lower.Lower(tree, opt)
+	if err == nil && t.recording != nil {
+		err = t.recording.compile(tree, opt)
+	}
 	var refused *diag.List
 	if errors.As(err, &refused) {
 		show(t.environment, t.options, refused)
@@ -146,6 +153,7 @@ func (t *tracing) compile(script *syntax.Script) (*lower.Unit, error) {
 
 func (t *tracing) trace(unit *lower.Unit) (exit int, err error) {
 	opt := trace.Options{
+		Answers: t.answers, HelperErrors: t.helperCheck,
 		JSON: t.format == "json", Output: t.stdout, Errors: t.stderr,
 		Quiet: t.quiet, Bare: t.bare, Colour: colours(t.stderr), PID: t.pid,
 		Terminal: t.output == "" && isTerminal(t.stdout.file),
@@ -228,6 +236,9 @@ func (t *tracing) load(unit *lower.Unit, attach []probe.Attach, opt host.Options
 				notice.Stop()
 			}
 		}()
+	}
+	if t.recording != nil {
+		return t.recording.load(unit, attach, opt)
 	}
 	return t.place.host.Load(unit.Spec, attach, opt)
 }

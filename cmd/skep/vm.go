@@ -20,7 +20,10 @@ USAGE
 OPTIONS OF RUN
     --program NAME  the program, if the object has several
     --section NAME  or the section that it is in
-    --pcap FILE     the packets to run it on
+    --pcap FILE     the packets to run it on, as pcap or pcapng
+    --tap NAME      or the packets that the kernel sends to a TAP device, which is made if there is none, until Ctrl-C. With two devices,
+                    what passes leaves by the other one; XDP_TX and redirections go where they say
+    --link-header   socket filters see the link-layer header, as on a packet socket; without it, they do not, as on other sockets
     --out FILE      where to write the packets that the program lets pass, as they are then
     --ctx FILE      the context, for programs that see no packets: the bytes that r1 points to
     --mem FILE      memory that the program may read: an ELF core, or lines of an address and bytes in hexadecimal

@@ -21,8 +21,9 @@ import (
 type vmRun struct {
 	engineFlags
 	name, section, pcap, out, ctx, mem, btf string
+	tapNames                                []string
 	repeat                                  int
-	verify, trusted                         bool
+	verify, trusted, linkHeader             bool
 
 	env        *environment
 	spec       *ebpf.CollectionSpec
@@ -32,6 +33,7 @@ type vmRun struct {
 	collection *vm.Collection
 
 	input    *pcap.Reader
+	taps     []*tap
 	packets  []pcap.Packet
 	passed   []pcap.Packet
 	verdicts map[uint64]int
@@ -46,6 +48,8 @@ func runVMRun(env *environment, args []string) int {
 	f.StringVar(&r.name, "program", "", "")
 	f.StringVar(&r.section, "section", "", "")
 	f.StringVar(&r.pcap, "pcap", "", "")
+	f.StringArrayVar(&r.tapNames, "tap", nil, "")
+	f.BoolVar(&r.linkHeader, "link-header", false, "")
 	f.StringVar(&r.out, "out", "", "")
 	f.StringVar(&r.ctx, "ctx", "", "")
 	f.StringVar(&r.mem, "mem", "", "")
@@ -157,6 +161,15 @@ func (r *vmRun) kernelTypes() (*btf.Spec, error) {
 }
 
 func (r *vmRun) runAll() error {
+	if len(r.tapNames) > 0 {
+		switch {
+		case r.pcap != "" || r.ctx != "":
+			return errors.New("--tap excludes --pcap and --ctx")
+		case len(r.tapNames) > 2:
+			return fmt.Errorf("%d TAP devices, and packets go between two at most", len(r.tapNames))
+		}
+		return r.runTaps()
+	}
 	if r.pcap != "" {
 		if r.ctx != "" {
 			return errors.New("--pcap and --ctx exclude each other")
@@ -172,7 +185,7 @@ func (r *vmRun) runAll() error {
 	}
 	if vm.SeesPackets(r.program.Type) {
 		if content == nil {
-			return fmt.Errorf("program %s sees packets: --pcap names a file of them", r.program.Name)
+			return fmt.Errorf("program %s sees packets: --pcap names a file of them, and --tap a device", r.program.Name)
 		}
 		return fmt.Errorf("program %s sees packets: its context is made of a packet of --pcap, not of --ctx", r.program.Name)
 	}
@@ -211,7 +224,7 @@ func (r *vmRun) runPackets() error {
 	for _, p := range r.packets {
 		longest = max(longest, len(p.Data))
 	}
-	ctx, err := r.machine.NewPacket(r.program.Type, longest)
+	ctx, err := r.newPacket(longest)
 	if err != nil {
 		return err
 	}
@@ -233,6 +246,14 @@ func (r *vmRun) runPackets() error {
 		}
 	}
 	return nil
+}
+
+// newPacket makes what the program is run on.
+func (r *vmRun) newPacket(size int) (*vm.Packet, error) {
+	if r.linkHeader && r.program.Type != ebpf.XDP {
+		return r.machine.NewSKB(size, true)
+	}
+	return r.machine.NewPacket(r.program.Type, size)
 }
 
 func (r *vmRun) readPackets() error {

@@ -19,6 +19,8 @@ import (
 type hook struct {
 	program *vm.Program
 	cookie  uint64
+	attach  int // of the session's attachments
+	point   int // of that
 }
 
 // event is what happened: what the machine's helpers need to know of it.
@@ -67,6 +69,7 @@ type runner struct {
 	probe  *vm.Record // of functions
 	at     uint64     // address of regs
 
+	tap      *tap // nil if nobody records
 	needsCPU bool
 	wants    properties // that programs may ask for
 	said     said
@@ -94,13 +97,16 @@ func newRunner(s *session) (*runner, error) {
 		wants: wantsOf(s.collection.Programs),
 	}
 	var errs [5]error
-	r.words, errs[0] = s.machine.NewContext(ebpf.RawTracepoint, nil)
-	r.regs, errs[1] = s.machine.NewRecord(make([]byte, ptRegsSize))
-	r.perf, errs[2] = s.machine.NewContext(ebpf.PerfEvent, nil)
-	r.record, errs[3] = s.machine.NewRecord(make([]byte, recordSize))
-	r.probe, errs[4] = s.machine.NewContext(ebpf.Kprobe, nil)
+	r.words, errs[0] = s.Machine.NewContext(ebpf.RawTracepoint, nil)
+	r.regs, errs[1] = s.Machine.NewRecord(make([]byte, ptRegsSize))
+	r.perf, errs[2] = s.Machine.NewContext(ebpf.PerfEvent, nil)
+	r.record, errs[3] = s.Machine.NewRecord(make([]byte, recordSize))
+	r.probe, errs[4] = s.Machine.NewContext(ebpf.Kprobe, nil)
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, err
+	}
+	if r.tap = newTap(s.opt.Record); r.tap != nil {
+		r.needsCPU, r.wants = true, properties{comm: true, ids: true, cgroups: true}
 	}
 	r.at = uint64(uintptr(unsafe.Pointer(unsafe.SliceData(r.regs.Bytes()))))
 	return r, nil
@@ -147,7 +153,7 @@ func (r *runner) thread(cpu int) (*vm.Thread, error) {
 		cpu = 0
 	}
 	if r.threads[cpu] == nil {
-		t, err := r.session.machine.NewThread(cpu)
+		t, err := r.session.Machine.NewThread(cpu)
 		if err != nil {
 			return nil, err
 		}
@@ -169,9 +175,11 @@ func (r *runner) do(hooks []hook, ctx vm.Context) error {
 	}
 	for _, h := range hooks {
 		t.Cookie = h.cookie
+		r.tap.begin(r, ctx, cpu)
 		if _, err := t.Run(h.program, ctx); err != nil {
 			r.say(saidFault, "WARNING: a program was ended, which is a mistake of skep's: "+err.Error())
 		}
+		r.tap.end(h)
 	}
 	return nil
 }

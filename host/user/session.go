@@ -2,22 +2,21 @@ package user
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
-	"unsafe"
 
 	"github.com/cilium/ebpf"
 
 	"skep/host"
+	"skep/host/machine"
 	"skep/probe"
 	"skep/vm"
-	vmmaps "skep/vm/maps"
 )
 
 // session is what was loaded and what it traces. Attach, Disable and Close are called from one goroutine.
@@ -26,11 +25,8 @@ type session struct {
 	opt    host.Options
 	attach []probe.Attach
 
-	machine    *vm.Machine
-	collection *vm.Collection
-	maps       map[string]*hostMap
-	rings      map[string]*ring
-	state      []uint64
+	*machine.Loaded // nil until it is loaded
+	collection      *vm.Collection
 
 	// run is held while a program runs: one at a time, so that per-CPU memory is never shared.
 	run      sync.Mutex
@@ -52,64 +48,21 @@ var (
 )
 
 func newSession(h *Host, attach []probe.Attach, opt host.Options) *session {
-	return &session{host: h, opt: opt, attach: attach, maps: map[string]*hostMap{}, rings: map[string]*ring{}, done: make(chan struct{})}
+	return &session{host: h, opt: opt, attach: attach, done: make(chan struct{})}
 }
 
 func (s *session) load(spec *ebpf.CollectionSpec) (err error) {
-	cpus := possibleCPUs()
-	if s.machine, err = vm.New(vm.Options{CPUs: cpus, KernelVersion: kernelVersion, Host: s.machineHost()}); err != nil {
+	loaded, err := machine.Load(spec, s.machineOptions(), s.opt)
+	if err != nil {
 		return err
 	}
-	if s.collection, err = s.machine.Load(s.withRings(spec), &vm.LoadOptions{Verify: true}); err != nil {
-		return err
-	}
-	for name, m := range s.collection.Maps {
-		if r, ok := m.(*vmmaps.RingBuf); ok {
-			s.rings[name] = newRing(r)
-			continue
-		}
-		s.maps[name] = newMap(m, cpus)
-	}
-	if m, ok := s.collection.Maps[s.opt.StateMap].(*vmmaps.Array); ok {
-		b := m.Bytes() // the start of a page, so words are aligned
-		s.state = unsafe.Slice((*uint64)(unsafe.Pointer(unsafe.SliceData(b))), len(b)/8)
-	}
+	s.Loaded, s.collection = loaded, loaded.Collection
 	if s.runner, err = newRunner(s); err != nil {
 		return err
 	}
 	s.run.Lock()
 	defer s.run.Unlock()
 	return s.runner.check()
-}
-
-const (
-	dataRing    = 4 << 20
-	controlRing = 256 << 10
-)
-
-// withRings gives the ring buffers their sizes, which are the host's to choose.
-func (s *session) withRings(spec *ebpf.CollectionSpec) *ebpf.CollectionSpec {
-	spec = spec.Copy()
-	for name, m := range spec.Maps {
-		if m.Type != ebpf.RingBuf {
-			continue
-		}
-		size := m.MaxEntries
-		switch {
-		case name == s.opt.RingMap && s.opt.RingPages > 0:
-			size = uint32(min(s.opt.RingPages, 1<<30/os.Getpagesize()) * os.Getpagesize())
-		case name == s.opt.RingMap:
-			size = dataRing
-		case name == s.opt.ControlMap && size == 0:
-			size = controlRing
-		}
-		power := uint32(os.Getpagesize())
-		for power < size {
-			power <<= 1
-		}
-		m.MaxEntries = power
-	}
-	return spec
 }
 
 // Attach lets BEGIN run, then follows the processes, and at last starts the clocks.
@@ -126,7 +79,7 @@ func (s *session) Attach(ctx context.Context) (attached int, failed []*host.Atta
 		}
 	}
 	var clocks []clock
-	for _, a := range s.attach {
+	for n, a := range s.attach {
 		if isBegin(a) {
 			continue
 		}
@@ -134,7 +87,7 @@ func (s *session) Attach(ctx context.Context) (attached int, failed []*host.Atta
 			return attached, failed, err
 		}
 		for i, point := range a.Points {
-			if err := s.attachPoint(a, i, &clocks); err != nil {
+			if err := s.attachPoint(n, i, &clocks); err != nil {
 				failed = append(failed, &host.AttachError{Attach: a, Point: point, Err: err})
 				continue
 			}
@@ -159,9 +112,11 @@ func isBegin(a probe.Attach) bool {
 	return a.How == probe.TestRun && len(a.Points) > 0 && a.Points[0].Kind == probe.Begin
 }
 
-func (s *session) attachPoint(a probe.Attach, i int, clocks *[]clock) error {
-	p, point := s.collection.Programs[a.Program], a.Points[i]
-	h := hook{program: p}
+// attachPoint puts the program of attachment n on its point i.
+func (s *session) attachPoint(n, i int, clocks *[]clock) error {
+	a := s.attach[n]
+	point := a.Points[i]
+	h := hook{program: s.collection.Programs[a.Program], attach: n, point: i}
 	if i < len(a.Cookies) {
 		h.cookie = a.Cookies[i]
 	}
@@ -169,7 +124,7 @@ func (s *session) attachPoint(a probe.Attach, i int, clocks *[]clock) error {
 	case probe.TestRun: // END waits for Run
 		return nil
 	case probe.SignalSelf:
-		return s.onSignal(point, p)
+		return s.onSignal(point, h)
 	case probe.PerfInterval:
 		*clocks = append(*clocks, clock{hook: h, period: period(point)})
 		return nil
@@ -218,7 +173,7 @@ func (s *session) start(c clock) {
 	})
 }
 
-func (s *session) onSignal(point probe.Point, p *vm.Program) error {
+func (s *session) onSignal(point probe.Point, h hook) error {
 	if point.Signal <= 0 {
 		return fmt.Errorf("signal %d", point.Signal)
 	}
@@ -229,7 +184,7 @@ func (s *session) onSignal(point probe.Point, p *vm.Program) error {
 		for {
 			select {
 			case <-c:
-				s.runSelf(hook{program: p})
+				s.runSelf(h)
 			case <-s.done:
 				return
 			}
@@ -258,27 +213,11 @@ func (s *session) Run(name string) error {
 	}
 	s.run.Lock()
 	defer s.run.Unlock()
-	return s.runner.self(hook{program: p})
-}
-
-func (s *session) Map(name string) host.Map {
-	if m := s.maps[name]; m != nil {
-		return m
-	}
-	return nil
-}
-
-func (s *session) Ring(name string) host.Ring {
-	if r := s.rings[name]; r != nil {
-		return r
-	}
-	return nil
+	return s.runner.self(hook{program: p, attach: slices.IndexFunc(s.attach, func(a probe.Attach) bool { return a.Program == name })})
 }
 
 // Missed is empty: an event waits for its programs.
 func (s *session) Missed() map[string]uint64 { return nil }
-
-func (s *session) State() []uint64 { return s.state }
 
 // Disable stops the programs. What is traced goes on, unseen.
 func (s *session) Disable() {
@@ -315,15 +254,8 @@ func (s *session) Close() error {
 	if s.tracer != nil {
 		s.tracer.close()
 	}
-	for _, r := range s.rings {
-		r.close()
+	if s.Loaded == nil {
+		return nil
 	}
-	var errs []error
-	if s.collection != nil {
-		errs = append(errs, s.collection.Close())
-	}
-	if s.machine != nil {
-		errs = append(errs, s.machine.Close())
-	}
-	return errors.Join(errs...)
+	return s.Loaded.Close()
 }

@@ -92,6 +92,12 @@ func (t *task) comm() string {
 	return t.name
 }
 
+// nameOnce is the name of a task that is looked at once.
+func (t *task) nameOnce() string {
+	defer t.close()
+	return t.comm()
+}
+
 // mostNameFiles is the first descriptor that is not kept for the next time: there may be more tasks than descriptors.
 const mostNameFiles = 256
 

@@ -13,6 +13,7 @@ import (
 	"github.com/cilium/ebpf"
 
 	"skep/host"
+	"skep/host/machine"
 	"skep/ir"
 	"skep/probe"
 )
@@ -30,24 +31,12 @@ func New(types func() (*probe.Types, error)) *Host { return &Host{Types: types} 
 
 func (h *Host) Name() string { return "user" }
 
-// kernelVersion is the kernel that the machine is like.
-const kernelVersion = 6<<16 | 12<<8
+// possibleCPUs is the number of CPUs that per-CPU values have a place for.
+func possibleCPUs() int { return runtime.NumCPU() }
 
 // Target says what the machine can do, whatever kernel is below it.
 func (h *Host) Target() (*ir.Target, error) {
-	return &ir.Target{Kernel: kernelVersion, Arch: runtime.GOARCH, CPUs: possibleCPUs(), Has: h.has}, nil
-}
-
-func (h *Host) has(f ir.Feature) bool {
-	switch f {
-	case ir.BTFTracepoint, ir.FentryProg, ir.CurrentTaskBTF: // no memory of the kernel to point to
-		return false
-	case ir.KprobeHooks, ir.KprobeMulti, ir.TracingCookie, ir.FuncIPKprobe, ir.DPath, ir.CopyFromUserTask, ir.TaskPtRegs:
-		return false
-	case ir.UprobeMulti, ir.MayGoto:
-		return false
-	}
-	return f.Since() <= kernelVersion
+	return machine.Target(runtime.GOARCH, possibleCPUs()), nil
 }
 
 // Load makes the maps and programs. Nothing is traced yet.

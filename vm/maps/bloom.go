@@ -24,7 +24,7 @@ func newBloom(a *attr, opts Options) (Map, error) {
 	case a.keySize != 0 || a.valueSize == 0 || a.maxEntries == 0 || !a.only(flagNUMANode|flagZeroSeed|flagsAccess) || a.extra&^0xf != 0:
 		return nil, EINVAL
 	}
-	m := &Bloom{base: a.base(opts), hashes: uint32(a.extra), seed: newSeed(a.flags)}
+	m := &Bloom{base: a.base(opts), hashes: uint32(a.extra), seed: newSeed(a.flags, opts)}
 	if m.hashes == 0 {
 		m.hashes = 5
 	}

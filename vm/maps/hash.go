@@ -115,7 +115,7 @@ func newTable(a *attr, opts Options, shape tableShape) (*Hash, error) {
 		return nil, err
 	}
 	perCPU := a.kind == ebpf.PerCPUHash || a.kind == ebpf.LRUCPUHash
-	m := &Hash{base: a.base(opts), mixer: newMixer(newSeed(a.flags)), stored: shape.value, plain: shape.plain, perCPU: perCPU, copies: 1}
+	m := &Hash{base: a.base(opts), mixer: newMixer(newSeed(a.flags, opts)), stored: shape.value, plain: shape.plain, perCPU: perCPU, copies: 1}
 	if perCPU {
 		m.copies = opts.CPUs
 	}

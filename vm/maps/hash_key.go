@@ -64,8 +64,8 @@ func (m *mixer) mix64(k uint64) uint64 {
 	return x ^ x>>32
 }
 
-func newSeed(flags uint32) uint64 {
-	if flags&flagZeroSeed != 0 {
+func newSeed(flags uint32, opts Options) uint64 {
+	if flags&flagZeroSeed != 0 || opts.Repeatable {
 		return 0
 	}
 	return rand.Uint64()

@@ -15,6 +15,7 @@ type lru struct {
 	m     *Hash
 	clock atomic.Uint32 // elements have the time of their last use; goes on with what is inserted, 64 times in a generation
 	tick  int           // insertions into one list after which the clock goes on
+	turn  atomic.Uint32 // choices that were made, of a repeatable map
 	lists []lruList     // one, or with BPF_F_NO_COMMON_LRU one for each CPU
 }
 
@@ -116,6 +117,14 @@ func (l *lru) evict(list *lruList, number int) (uint32, bool) {
 	return 0, false
 }
 
+// any chooses an element.
+func (l *lru) any(elements uint32) uint32 {
+	if !l.m.opts.Repeatable {
+		return rand.Uint32N(elements)
+	}
+	return hashWord(uint64(l.turn.Add(1)), 0) % elements
+}
+
 // oldest is the one of some elements that was used longest ago. It may be free meanwhile: removing tells.
 func (l *lru) oldest(number int) (oldest uint32, ok bool) {
 	const candidates, tries = 8, 32
@@ -123,7 +132,7 @@ func (l *lru) oldest(number int) (oldest uint32, ok bool) {
 	now := l.clock.Load()
 	age, seen := uint32(0), 0
 	for range tries {
-		i := rand.Uint32N(elements)
+		i := l.any(elements)
 		e := l.m.state(i)
 		if atomic.LoadUint32(&e.link) != uint32(number) {
 			continue

@@ -77,6 +77,10 @@ type Options struct {
 	ID     uint32 // how user space sees this map when it is an entry of another
 	Handle uint64 // what programs see as the pointer to this map when it is an entry of another
 
+	// Repeatable makes what is left to chance the same each time: the order of a hash map's entries, which entry of an LRU map goes. Who
+	// chooses the keys can make them collide then.
+	Repeatable bool
+
 	// Map gives the map that user space means by a file descriptor in a map of maps. The error is an Errno.
 	Map func(fd uint32) (Map, error)
 	// Target gives what user space means by the file descriptor in a program array (the program's number), a map of sockets (the

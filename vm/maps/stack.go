@@ -52,7 +52,7 @@ func newStackTrace(a *attr, opts Options) (Map, error) {
 	if tooBig(uint64(buckets), 4) {
 		return nil, ENOMEM
 	}
-	m := &StackTrace{base: a.base(opts), seed: newSeed(0)}
+	m := &StackTrace{base: a.base(opts), seed: newSeed(0, opts)}
 	var err error
 	if m.block, err = memory.New(int(buckets) * 4); err != nil {
 		return nil, ENOMEM

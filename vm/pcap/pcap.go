@@ -1,4 +1,4 @@
-// Package pcap reads and writes files of captured packets in the format of libpcap.
+// Package pcap reads files of captured packets in the formats of libpcap (pcap) and of Wireshark (pcapng), and writes pcap.
 package pcap
 
 import (
@@ -32,11 +32,12 @@ const (
 // A Reader reads the packets of a file one after the other.
 type Reader struct {
 	LinkType uint32
-	Nano     bool // times are in nanoseconds
+	Nano     bool // times are in nanoseconds; those of pcapng always are
 
-	r     io.Reader
-	order binary.ByteOrder
-	count int
+	r      io.Reader
+	order  binary.ByteOrder
+	count  int
+	blocks *blocks // of pcapng; else nil
 }
 
 // NewReader reads the header of a file.
@@ -53,7 +54,7 @@ func NewReader(r io.Reader) (*Reader, error) {
 		case magicNano:
 			p.order, p.Nano = order, true
 		case magicBlocks:
-			return nil, errors.New("the file is in the format pcapng (editcap -F pcap makes one of the format pcap)")
+			return p, p.startBlocks(h[:])
 		}
 	}
 	if p.order == nil {
@@ -66,6 +67,9 @@ func NewReader(r io.Reader) (*Reader, error) {
 
 // Next is the next packet; io.EOF after the last.
 func (p *Reader) Next() (Packet, error) {
+	if p.blocks != nil {
+		return p.nextInBlocks()
+	}
 	var h [recordSize]byte
 	if _, err := io.ReadFull(p.r, h[:]); err != nil {
 		if err == io.EOF {

@@ -17,6 +17,7 @@ type frame struct {
 	ctx, words int
 	// stop is the offset in shared of a word that is not 0 after return or exit() in a callback, index that of the probe's name.
 	stop, index int
+	run         int // that of the number of a recorded run
 }
 
 // newFrame finds the variables that a function shares with its callbacks and sets them to zero. A program without callbacks has no
@@ -44,6 +45,10 @@ func (f *fn) newFrame(body []check.Stmt) {
 	if f.probe.UsesProbe || f.probe.UsesFunc {
 		fr.index = fr.word()
 		f.storeWord(fr.index, f.src.probeIndex(f))
+	}
+	if f.run != nil {
+		fr.run = fr.word()
+		f.storeWord(fr.run, f.run)
 	}
 	for _, v := range shared {
 		if v.Type == nil {
@@ -143,6 +148,9 @@ func (f *fn) callback(name string, params ...ir.Type) *fn {
 	cb.Callback = true
 	c := &fn{program: f.program, b: ir.NewBuilder(cb), vars: map[*check.Var]*variable{}, outer: f, frame: f.frame}
 	c.b.Span = f.b.Span
+	if f.b.Called != nil {
+		c.b.Called = c.recordCall
+	}
 	c.frameBase = c.b.Param(len(params) - 1)
 	c.words = c.loadAddress(f.frame.words)
 	for v, s := range f.vars {

@@ -30,6 +30,9 @@ type Options struct {
 	// PID is the only process, as the tracer names it, whose events programs see, where that is not the attachment's business;
 	// 0 for all.
 	PID int
+	// Record, if not 0, makes the programs send what they are given to the ring MapRecording. It is the number of the tracer, whose own events
+	// are left out.
+	Record int
 	// HelperErrors reports failed helpers at run time.
 	HelperErrors bool
 }
@@ -78,6 +81,9 @@ func Lower(t *check.Tree, opt Options) (result *Unit, err error) {
 }
 
 func newUnit(t *check.Tree, opt Options) *unit {
+	if opt.Record != 0 {
+		t = naming(t)
+	}
 	u := &unit{
 		Unit: &Unit{
 			Spec:     &ebpf.CollectionSpec{Maps: map[string]*ebpf.MapSpec{}, Programs: map[string]*ebpf.ProgramSpec{}},
@@ -106,6 +112,18 @@ func newUnit(t *check.Tree, opt Options) *unit {
 	u.declareMaps()
 	u.data.zeros(u.zeroSize)
 	return u
+}
+
+// naming is the tree with probes that all know by which of their points they were hit.
+func naming(t *check.Tree) *check.Tree {
+	named := *t
+	named.Probes = make([]*check.Probe, len(t.Probes))
+	for i, p := range t.Probes {
+		probe := *p
+		probe.UsesProbe = true
+		named.Probes[i] = &probe
+	}
+	return &named
 }
 
 // bailout unwinds to Lower after an error that makes going on pointless.

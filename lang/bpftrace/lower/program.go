@@ -83,6 +83,7 @@ func (u *unit) lowerPlan(cp *check.Probe, pl plan) {
 			p.attach.Cookies = append(p.attach.Cookies, uint64(u.probeName(pt.Name)))
 		}
 	}
+	u.Recorded = append(u.Recorded, p.key)
 	p.build()
 	p.compile()
 	if !pl.each {
@@ -138,6 +139,9 @@ type fn struct {
 	// frameBase and words are the frame's address and that of the scalars in it, in this function.
 	frameBase, words *ir.Value
 	memo             memo
+
+	run     *ir.Value // number of the run, if it is recorded
+	skipped *ir.Block // where runs go that are not recorded; nil if all go to done
 }
 
 // claims is the number of runs of a program that can be under way on one CPU; further ones are lost, and counted.
@@ -178,6 +182,7 @@ func (p *program) build() {
 	p.src.enter(f, f.done)
 	f.onlyProcess()
 	whole := p.probe.Body
+	f.recordBegin()
 	if p.probe.Pred != nil {
 		// What most events end at should not have to set up what only callbacks need, unless it has some itself.
 		pred := []check.Stmt{&check.Eval{X: p.probe.Pred}}
@@ -198,6 +203,12 @@ func (p *program) build() {
 	}
 	f.done.Seal()
 	f.b.At(f.done)
+	f.recordEnd()
+	if f.skipped != nil {
+		f.b.Jump(f.skipped)
+		f.skipped.Seal()
+		f.b.At(f.skipped)
+	}
 	f.b.Return(nil)
 }
 

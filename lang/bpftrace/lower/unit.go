@@ -52,6 +52,7 @@ type Unit struct {
 	Programs                             map[string]*Program // by key in Spec.Programs
 	NeedsUserSymbols, NeedsKernelSymbols bool
 	Warnings                             *diag.List
+	Recorded                             []string // keys in Spec.Programs by the numbers in their records; see MapRecording
 }
 
 // Program is what is known of a program besides its spec.

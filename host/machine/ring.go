@@ -1,9 +1,8 @@
-package user
+package machine
 
 import (
 	"context"
 	"os"
-	"runtime"
 	"sync/atomic"
 	"time"
 	"unsafe"
@@ -12,8 +11,8 @@ import (
 	vmmaps "skep/vm/maps"
 )
 
-// ring reads a ring buffer of the machine, which has the kernel's layout with the data mapped twice.
-type ring struct {
+// Ring reads a ring buffer of the machine, which has the kernel's layout with the data mapped twice.
+type Ring struct {
 	consumer *uint64
 	producer *uint64
 	data     []byte // size bytes, and the same again
@@ -22,7 +21,7 @@ type ring struct {
 	wake     chan struct{}
 }
 
-var _ host.Ring = (*ring)(nil)
+var _ host.Ring = (*Ring)(nil)
 
 const (
 	ringBusy    = 1 << 31
@@ -30,9 +29,10 @@ const (
 	ringHeader  = 8
 )
 
-func newRing(m *vmmaps.RingBuf) *ring {
+// NewRing returns the reader of a ring buffer.
+func NewRing(m *vmmaps.RingBuf) *Ring {
 	consumer, producer := m.Pages()
-	r := &ring{
+	r := &Ring{
 		// The pages are the map's, which outlives the ring.
 		consumer: (*uint64)(unsafe.Pointer(&consumer[0])), producer: (*uint64)(unsafe.Pointer(&producer[0])),
 		data: producer[os.Getpagesize():], size: uint64(m.MaxEntries()), wake: make(chan struct{}, 1),
@@ -46,20 +46,25 @@ func newRing(m *vmmaps.RingBuf) *ring {
 	return r
 }
 
-func (r *ring) Size() int        { return int(r.size) }
-func (r *ring) Position() uint64 { return r.position }
+// Size is the ring's in bytes.
+func (r *Ring) Size() int { return int(r.size) }
 
-func (r *ring) Produced() uint64 {
+// Position is the consumer's.
+func (r *Ring) Position() uint64 { return r.position }
+
+// Produced is the producer's position.
+func (r *Ring) Produced() uint64 {
 	if r.size == 0 {
 		return r.position
 	}
 	return atomic.LoadUint64(r.producer)
 }
 
-// close makes the ring an empty one: its memory is about to go.
-func (r *ring) close() { r.data, r.size, r.consumer, r.producer = nil, 0, nil, nil }
+// Close makes the ring an empty one: its memory is about to go.
+func (r *Ring) Close() { r.data, r.size, r.consumer, r.producer = nil, 0, nil, nil }
 
-func (r *ring) Drain(limit uint64, f func(record []byte) bool) (n int, more bool) {
+// Drain gives f the records; see host.Ring.
+func (r *Ring) Drain(limit uint64, f func(record []byte) bool) (n int, more bool) {
 	if r.size == 0 {
 		return 0, true
 	}
@@ -93,7 +98,8 @@ func (r *ring) Drain(limit uint64, f func(record []byte) bool) (n int, more bool
 	return n, more
 }
 
-func (r *ring) Wait(ctx context.Context, timeout time.Duration) error {
+// Wait waits for a record that was sent with a wake-up; see host.Ring.
+func (r *Ring) Wait(ctx context.Context, timeout time.Duration) error {
 	var late <-chan time.Time
 	if timeout >= 0 {
 		t := time.NewTimer(timeout)
@@ -108,6 +114,3 @@ func (r *ring) Wait(ctx context.Context, timeout time.Duration) error {
 	}
 	return nil
 }
-
-// possibleCPUs is the number of CPUs that per-CPU values have a place for.
-func possibleCPUs() int { return runtime.NumCPU() }

@@ -1,4 +1,4 @@
-package user
+package machine
 
 import (
 	"errors"
@@ -10,18 +10,19 @@ import (
 	vmmaps "skep/vm/maps"
 )
 
-// hostMap is a map of the machine as user space sees it. Its buffers belong to one goroutine at a time.
-type hostMap struct {
+// Map is a map of the machine as user space sees it. Its buffers belong to one goroutine at a time.
+type Map struct {
 	user    vmmaps.User
 	perCPU  int // values per key
 	element []byte
 	values  [][]byte
 }
 
-var _ host.Map = (*hostMap)(nil)
+var _ host.Map = (*Map)(nil)
 
-func newMap(m vmmaps.Map, cpus int) *hostMap {
-	h := &hostMap{user: vmmaps.User{Map: m}, perCPU: 1}
+// NewMap returns a map as user space sees it, with one value per CPU where the machine has that.
+func NewMap(m vmmaps.Map, cpus int) *Map {
+	h := &Map{user: vmmaps.User{Map: m}, perCPU: 1}
 	switch m.Type() {
 	case ebpf.PerCPUArray, ebpf.PerCPUHash, ebpf.LRUCPUHash:
 		h.perCPU = cpus
@@ -29,9 +30,10 @@ func newMap(m vmmaps.Map, cpus int) *hostMap {
 	return h
 }
 
-func (m *hostMap) MaxEntries() int { return m.user.Map.MaxEntries() }
+// MaxEntries is how many entries fit.
+func (m *Map) MaxEntries() int { return m.user.Map.MaxEntries() }
 
-func (m *hostMap) buffer() []byte {
+func (m *Map) buffer() []byte {
 	if m.element == nil {
 		m.element = make([]byte, m.user.ValueSize())
 	}
@@ -39,9 +41,9 @@ func (m *hostMap) buffer() []byte {
 }
 
 // stride is the distance between the values of two CPUs.
-func (m *hostMap) stride() int { return m.user.ValueSize() / m.perCPU }
+func (m *Map) stride() int { return m.user.ValueSize() / m.perCPU }
 
-func (m *hostMap) split(element []byte) [][]byte {
+func (m *Map) split(element []byte) [][]byte {
 	stride, size := m.stride(), m.user.Map.ValueSize()
 	m.values = m.values[:0]
 	for i := range m.perCPU {
@@ -50,7 +52,8 @@ func (m *hostMap) split(element []byte) [][]byte {
 	return m.values
 }
 
-func (m *hostMap) Lookup(key []byte) ([][]byte, bool, error) {
+// Lookup gives the values of a key.
+func (m *Map) Lookup(key []byte) ([][]byte, bool, error) {
 	element := m.buffer()
 	if err := m.user.Lookup(key, element, vmmaps.Any); err != nil {
 		if errors.Is(err, vmmaps.ENOENT) {
@@ -61,11 +64,13 @@ func (m *hostMap) Lookup(key []byte) ([][]byte, bool, error) {
 	return m.split(element), true, nil
 }
 
-func (m *hostMap) Each(f func(key []byte, values [][]byte) bool) error {
+// Each calls f with all entries.
+func (m *Map) Each(f func(key []byte, values [][]byte) bool) error {
 	return m.wrap("reading", m.user.Each(func(key, value []byte) bool { return f(key, m.split(value)) }))
 }
 
-func (m *hostMap) Update(key, value []byte) error {
+// Update sets the value of a key, for all CPUs.
+func (m *Map) Update(key, value []byte) error {
 	if len(value) != m.user.Map.ValueSize() {
 		return fmt.Errorf("map %s: value of %d bytes, not %d", m.user.Map.Name(), len(value), m.user.Map.ValueSize())
 	}
@@ -76,14 +81,16 @@ func (m *hostMap) Update(key, value []byte) error {
 	return m.wrap("writing", m.user.Update(key, element, vmmaps.Any))
 }
 
-func (m *hostMap) Delete(key []byte) error {
+// Delete removes a key, if it is there.
+func (m *Map) Delete(key []byte) error {
 	if err := m.user.Delete(key); err != nil && !errors.Is(err, vmmaps.ENOENT) {
 		return m.wrap("deleting from", err)
 	}
 	return nil
 }
 
-func (m *hostMap) Clear() error {
+// Clear deletes all entries; of arrays, it zeroes them.
+func (m *Map) Clear() error {
 	switch m.user.Map.Type() {
 	case ebpf.Array, ebpf.PerCPUArray:
 		zero := make([]byte, m.user.ValueSize())
@@ -92,7 +99,7 @@ func (m *hostMap) Clear() error {
 	return m.eachKey(m.Delete)
 }
 
-func (m *hostMap) eachKey(f func(key []byte) error) error {
+func (m *Map) eachKey(f func(key []byte) error) error {
 	var failed error
 	err := m.user.Each(func(key, _ []byte) bool {
 		failed = f(key)
@@ -101,7 +108,7 @@ func (m *hostMap) eachKey(f func(key []byte) error) error {
 	return m.wrap("clearing", errors.Join(err, failed))
 }
 
-func (m *hostMap) wrap(doing string, err error) error {
+func (m *Map) wrap(doing string, err error) error {
 	if err == nil {
 		return nil
 	}

@@ -1,0 +1,180 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"skep/internal/ktest"
+)
+
+// TestRecordings records the one-liners on both hosts: they print what they print without, and the same again when they are replayed by
+// nobody in a folder where there is nothing else: no /proc, no /sys.
+func TestRecordings(t *testing.T) {
+	ktest.Need(t, ktest.Root, ktest.RingBuf, ktest.RawTracepoint)
+	dir, self, _ := unprivilegedFolder(t)
+	bare := bareRoot(t)
+	for at := bare; at != os.TempDir() && at != "/"; at = filepath.Dir(at) { // who replays is nobody
+		if err := os.Chmod(at, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range oneLiners() {
+		t.Run(c.name, func(t *testing.T) {
+			for _, host := range []string{"kernel", "user"} {
+				want := ""
+				if host == "kernel" && !strings.Contains(c.script, "interval") {
+					want = runOn(t, dir, self, 0, host, c)
+				}
+				file := filepath.Join(bare, "recording")
+				recorded := runOn(t, dir, self, 0, host, c, "--record", file)
+				if want != "" && want != recorded {
+					t.Errorf("%s host: without recording (-), and with it (+):\n%s", host, cmp.Diff(want, recorded))
+				}
+				if diff := cmp.Diff(recorded, replayBare(t, bare)); diff != "" {
+					t.Errorf("%s host: recorded (-) and replayed (+):\n%s", host, diff)
+				}
+			}
+		})
+	}
+}
+
+// replayBare replays the recording in a folder that holds nothing but it and skep.
+func replayBare(t *testing.T, bare string) string {
+	t.Helper()
+	file := filepath.Join(bare, "recording")
+	if err := os.Chmod(file, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("/skep", "replay", "/recording", "-q")
+	cmd.Dir = "/"
+	cmd.Env = []string{"SKEP_TEST_MAIN=1", "NO_COLOR=1"}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: bare, Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Run(); err != nil || errs.Len() > 0 {
+		t.Fatalf("replay: %v\n%s", err, errs.String())
+	}
+	return out.String()
+}
+
+// recordWork gives a recording of a script over the work command in user space.
+func recordWork(t *testing.T, script string, work ...string) (file, out string) {
+	t.Helper()
+	file = filepath.Join(t.TempDir(), "recording")
+	out, errs, exit := runUser(t, strings.Join(append([]string{ktest.WorkPath(t)}, work...), " "), script, "--record", file)
+	if exit != 0 || errs != "" {
+		t.Fatalf("exit code %d: %s", exit, errs)
+	}
+	return file, out
+}
+
+// replayed runs skep replay.
+func replayed(t *testing.T, words ...string) (stdout, stderr string, exit int) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	exit = runSkep(t, t.TempDir(), append([]string{"skep", "replay"}, words...), &out, &errs)
+	return strings.Trim(out.String(), "\n"), withoutAttached(errs.String()), exit
+}
+
+// TestReplayOthers runs other scripts on a recording: what was recorded is there, what was not is told of, with its place.
+func TestReplayOthers(t *testing.T) {
+	ktest.Oldest(t)
+	const recorded = `BEGIN { printf("go\n"); } tracepoint:syscalls:sys_enter_openat /strncmp(str(args.filename), "/etc/", 5) == 0/ { @[str(args.filename)] = count(); }`
+	file, out := recordWork(t, recorded, "open", "3", "/etc/passwd")
+	if want := "go\n\n\n@[/etc/passwd]: 3"; out != want {
+		t.Fatalf("recorded %q, want %q", out, want)
+	}
+	const passwd = `/str(args.filename) == "/etc/passwd"/`
+	for _, c := range []struct {
+		name, script string
+		want         string
+		errs         string // part of it; "" for none
+		exit         int
+	}{
+		{name: "again", want: "go\n\n\n@[/etc/passwd]: 3"},
+		{name: "parts", script: `t:syscalls:sys_enter_op* ` + passwd + ` { @[probe, str(args.filename, 6)] = count(); }`,
+			want: "@[tracepoint:syscalls:sys_enter_openat, /etc/]: 3"},
+		{name: "task", script: `tracepoint:syscalls:sys_enter_openat ` + passwd + ` { @[comm, pid == tid, uid, ppid > 0] = count(); }`, want: "@[work, true, 0, true]: 3"},
+		{name: "probes", script: `tracepoint:syscalls:sys_enter_openat ` + passwd + ` { @a++; } tracepoint:syscalls:sys_enter_openat ` + passwd + ` { @b++; }`,
+			want: "@a: 3\n@b: 3"},
+		{name: "time", script: `tracepoint:syscalls:sys_enter_openat { @a = nsecs; } interval:us:1 { @t++; } END { printf("%d", @t > 10 && @a > 0); clear(@t); clear(@a); }`, want: "1"},
+		{name: "exit", script: `tracepoint:syscalls:sys_enter_openat ` + passwd + ` { printf("x\n"); exit(4); }`, want: "x", exit: 4},
+		{name: "memory", script: `tracepoint:syscalls:sys_enter_openat ` + passwd + ` { @ = *(uint64*)uptr(args.filename + 4096); }`, want: "@: 0",
+			errs: "1:82-117: WARNING: the recording does not have what is read here: nobody read it then"},
+		{name: "stack", script: `tracepoint:syscalls:sys_enter_openat ` + passwd + ` { @[ustack] = count(); }`, want: "@[\n]: 3",
+			errs: "WARNING: 3 stacks were asked for that are not in the recording: they are empty"},
+		{name: "other probe", script: `tracepoint:syscalls:sys_enter_openat2 { }`, exit: 1,
+			errs: "tracepoint:syscalls:sys_enter_openat2 is not in the recording"},
+		{name: "kernel", script: `kprobe:vfs_read { }`, exit: 1, errs: "HINT: the recording has begin, tracepoint:syscalls:sys_enter_openat"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			words := []string{file}
+			if c.script != "" {
+				words = append(words, "-e", c.script)
+			}
+			out, errs, exit := replayed(t, words...)
+			if out != c.want || exit != c.exit {
+				t.Errorf("exit code %d, want %d; output %q, want %q\n%s", exit, c.exit, out, c.want, errs)
+			}
+			if c.errs == "" && errs != "" || !strings.Contains(errs, c.errs) {
+				t.Errorf("messages %q, want %q", errs, c.errs)
+			}
+		})
+	}
+	out, _, _ = replayed(t, file, "--info")
+	for _, want := range []string{"host user", "         1  begin", recorded} {
+		if !strings.Contains(out, want) {
+			t.Errorf("--info has no %q: %s", want, out)
+		}
+	}
+}
+
+// TestRecordingKilled kills skep while it records: the file can be read up to then.
+func TestRecordingKilled(t *testing.T) {
+	ktest.Oldest(t)
+	file := filepath.Join(t.TempDir(), "recording")
+	s := startSkep(t, "--host=user", "--record", file, "-c", "sleep 1000", "-e",
+		`tracepoint:syscalls:sys_enter_execve { @n++; } interval:ms:10 { @n++; printf("%d\n", @n); if (@n == 100) { printf("enough\n"); } }`)
+	for s.lines.Scan() && s.lines.Text() != "enough" {
+	}
+	s.end(os.Kill)
+	out, errs, exit := replayed(t, file)
+	if n := strings.Count(out, "\n"); n < 50 || exit != 0 || !strings.Contains(errs, "WARNING: the recording is not complete: ") {
+		t.Errorf("exit code %d, %d lines; %s", exit, n, errs)
+	}
+	content, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content[len(content)/2] ^= 1
+	if err := os.WriteFile(file, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, errs, exit = replayed(t, file); exit != 1 || !strings.Contains(errs, ": a block is damaged: ") {
+		t.Errorf("damaged: exit code %d, %s", exit, errs)
+	}
+}
+
+// TestRecordRefused says what cannot be recorded.
+func TestRecordRefused(t *testing.T) {
+	ktest.Oldest(t)
+	file := filepath.Join(t.TempDir(), "recording")
+	for _, c := range []struct{ words, want string }{
+		{"replay " + file, "opening the recording: "},
+		{"replay /etc/passwd", "/etc/passwd: at byte 0: this is not a recording of skep"},
+		{"replay", "usage: skep replay FILE"},
+		{"--test --record " + file + " -e test:a{}", "--test and --bench have no events to record"},
+	} {
+		var out, errs bytes.Buffer
+		if exit := runSkep(t, t.TempDir(), append([]string{"skep"}, strings.Fields(c.words)...), &out, &errs); exit == 0 || !strings.Contains(errs.String(), c.want) {
+			t.Errorf("%s: exit code %d, %s; want %s", c.words, exit, errs.String(), c.want)
+		}
+	}
+}
