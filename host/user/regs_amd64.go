@@ -57,20 +57,28 @@ const syscallSize = 2
 
 func stackPointer(regs *unix.PtraceRegs) uint64 { return regs.Rsp }
 
-// sharesMemory reports whether the system call that the task is in makes another task with the same memory.
-func sharesMemory(tid int, regs *unix.PtraceRegs) bool {
-	flags := regs.Rdi
+// makesTask reports whether a system call makes a task.
+func makesTask(nr int) bool {
+	switch nr {
+	case unix.SYS_FORK, unix.SYS_VFORK, unix.SYS_CLONE, unix.SYS_CLONE3:
+		return true
+	}
+	return false
+}
+
+// cloneFlags are those with which the system call that a task is in makes another one.
+func cloneFlags(tid int, regs *unix.PtraceRegs) uint64 {
 	switch callNumber(regs) {
 	case unix.SYS_VFORK:
-		return true
+		return unix.CLONE_VM | unix.CLONE_VFORK
 	case unix.SYS_FORK:
-		return false
+		return 0
 	case unix.SYS_CLONE3:
 		var b [8]byte
 		if readMemory(tid, regs.Rdi, b[:]) != nil {
-			return false
+			return 0
 		}
-		flags = binary.NativeEndian.Uint64(b[:])
+		return binary.NativeEndian.Uint64(b[:])
 	}
-	return flags&unix.CLONE_VM != 0
+	return regs.Rdi
 }

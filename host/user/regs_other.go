@@ -33,7 +33,8 @@ type instruction struct {
 	calls       bool
 }
 
-func sharesMemory(int, *unix.PtraceRegs) bool { return false }
+func makesTask(int) bool                      { return false }
+func cloneFlags(int, *unix.PtraceRegs) uint64 { return 0 }
 func address(*unix.PtraceRegs) uint64         { return 0 }
 func breakAddress(*unix.PtraceRegs) uint64    { return 0 }
 func setAddress(*unix.PtraceRegs, uint64)     {}

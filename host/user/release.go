@@ -15,7 +15,13 @@ func (t *tracer) release() {
 		return
 	}
 	t.every = false
-	for tid := range t.tasks {
+	for tid, k := range t.tasks {
+		if k.phase == unborn { // it stands still already, and no other stop will come
+			codes.putBack(tid)
+			_ = detach(tid, 0)
+			t.forget(tid)
+			continue
+		}
 		_ = interrupt(tid)
 	}
 	for len(t.tasks) > 0 {

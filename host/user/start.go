@@ -24,7 +24,8 @@ func (t *tracer) startCommand() error {
 	if err := seize(pid, options); err != nil {
 		return fail(explainAttach(pid, err))
 	}
-	k := &task{tid: pid, pid: pid, phase: traced, stub: true}
+	k := &task{tid: pid, phase: traced, told: true, stub: true}
+	t.join(k, pid)
 	t.tasks[pid] = k
 	if !hooks.syscalls() && !t.filter {
 		return nil
@@ -196,7 +197,8 @@ func (t *tracer) attach(pid int) error {
 				return fmt.Errorf("tracing process %d: %w", pid, explainAttach(pid, err))
 			}
 			again = true
-			k := &task{tid: tid, pid: pid, phase: traced}
+			k := &task{tid: tid, phase: traced, told: true}
+			t.join(k, pid)
 			if leader := t.tasks[pid]; leader == nil {
 				t.enterSpace(k)
 			} else {

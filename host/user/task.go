@@ -25,6 +25,10 @@ type task struct {
 	samples  []hook // that wait for its next stop
 	pending  stop   // of a task whose parent has not told of it yet
 	inherit  inherited
+	process  *process
+	told     bool // its parent has told of it
+	parent   int  // process that it comes from, if it was not told of
+	child    int  // the last that it has told of
 
 	space *space // nil if it has no breakpoints
 	again uint64 // the breakpoint that it will be at again, without an event
