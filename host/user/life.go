@@ -87,7 +87,7 @@ func (t *tracer) tell(k *task, child int, regs *unix.PtraceRegs) {
 	c := t.tasks[child]
 	if c == nil {
 		c = &task{tid: child}
-		t.tasks[child] = c
+		t.add(c)
 	}
 	c.told = true
 	if c.process == nil { // else adopted
@@ -184,9 +184,21 @@ func (t *tracer) gone(k *task, s stop) {
 	t.forget(s.tid)
 }
 
+func (t *tracer) add(k *task) {
+	t.mu.Lock()
+	t.tasks[k.tid] = k
+	t.mu.Unlock()
+}
+
 func (t *tracer) forget(tid int) {
-	if k := t.tasks[tid]; k != nil {
-		k.close()
-		delete(t.tasks, tid)
+	k := t.tasks[tid]
+	if k == nil {
+		return
 	}
+	t.mu.Lock()
+	delete(t.tasks, tid)
+	t.mu.Unlock()
+	t.session.run.Lock() // if it has been killed, the notifier may still be at it
+	defer t.session.run.Unlock()
+	k.close()
 }

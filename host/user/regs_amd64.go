@@ -82,3 +82,17 @@ func cloneFlags(tid int, regs *unix.PtraceRegs) uint64 {
 	}
 	return regs.Rdi
 }
+
+// notifiedRegs sets the registers that a notification tells of.
+func notifiedRegs(regs *unix.PtraceRegs, n *notification) {
+	*regs = unix.PtraceRegs{
+		Orig_rax: uint64(n.nr), Rax: ^uint64(unix.ENOSYS) + 1, Rip: n.ip, Rcx: n.ip, Cs: 0x33, Ss: 0x2b,
+		Rdi: n.args[0], Rsi: n.args[1], Rdx: n.args[2], R10: n.args[3], R8: n.args[4], R9: n.args[5],
+	}
+}
+
+// inNotification reports whether bytes of pt_regs are among them.
+func inNotification(at, n int) bool {
+	const r10, flags = 56, 144
+	return at >= r10 && at+n <= flags
+}

@@ -45,3 +45,6 @@ func (i *instruction) emulate(*unix.PtraceRegs, func(addr, value uint64) error) 
 func (i *instruction) lend(*unix.PtraceRegs, uint64) func(*unix.PtraceRegs) {
 	return func(*unix.PtraceRegs) {}
 }
+
+func notifiedRegs(*unix.PtraceRegs, *notification) {}
+func inNotification(int, int) bool                 { return false }

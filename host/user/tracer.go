@@ -17,8 +17,8 @@ import (
 // said otherwise.
 type tracer struct {
 	session *session
-	command int // pid of the command of -c, 0 for none
-	tasks   map[int]*task
+	command int           // pid of the command of -c, 0 for none
+	tasks   map[int]*task // changed by add and forget, under mu, since the notifier reads it
 	// processes are those of the tasks, by pid. early are tasks that have ended before their parent told of them.
 	processes map[int]*process
 	early     map[int]early
@@ -30,8 +30,10 @@ type tracer struct {
 	tid   int // of the thread
 	// closing says that the thread is to end when there are no tasks.
 	closing bool
+	// notifier, if not nil, deals with the starts of some system calls.
+	notifier *notifier
 
-	mu     sync.Mutex
+	mu     sync.Mutex          // nothing else is locked under it
 	status *syscall.WaitStatus // of the command, once it has ended; under mu
 }
 
@@ -176,11 +178,11 @@ func (t *tracer) handle(s stop) {
 		t.gone(k, s)
 	case !s.status.Stopped():
 	case k == nil && !exits:
-		t.tasks[s.tid] = &task{tid: s.tid, phase: unborn, pending: s} // it waits until its parent has told of it
+		t.add(&task{tid: s.tid, phase: unborn, pending: s}) // it waits until its parent has told of it
 	case k == nil || k.phase == unborn:
 		// It was killed before it did anything, and its parent may have been, too, before it could tell.
 		k = &task{tid: s.tid}
-		t.tasks[s.tid] = k
+		t.add(k)
 		t.adopt(k, s)
 	case k.phase == started:
 		t.born(k, s)
@@ -234,6 +236,11 @@ func (t *tracer) commandStatus() (syscall.WaitStatus, bool) {
 // close lets go of all that is traced. What has a filter cannot be let go: its system calls would fail without a tracer. So it is
 // followed to its end.
 func (t *tracer) close() {
+	defer func() {
+		if t.notifier != nil {
+			t.notifier.close()
+		}
+	}()
 	if !t.ask(func() { t.closing = true; t.release() }, nil) {
 		return
 	}
