@@ -70,6 +70,9 @@ func (l *loader) newProgram(p *Program) (*Program, error) {
 	p.machine, p.collection, p.trusted = l.machine, l.collection, l.options.Trusted || l.verified[p.Name]
 	p.native = l.options.Engine == JIT || l.options.Engine == Fastest && jit.Supported
 	p.probes = l.machine.options.Host.ReadKernel != nil && followsPointers(p.Type)
+	if p.trusted && (p.Type == ebpf.RawTracepoint || p.Type == ebpf.RawTracepointWritable) {
+		p.probes = false // without types, its arguments are numbers to the verifier: a verified program reads by helpers
+	}
 	if p.probes {
 		// Only the interpreter asks the host, and only for code that it checks.
 		p.native, p.trusted = false, false

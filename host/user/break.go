@@ -46,7 +46,7 @@ func (t *tracer) reached(k *task, b *breakpoint, regs *unix.PtraceRegs) {
 	delete(s.returns, call)
 	hooks = append(hooks[:len(hooks):len(hooks)], b.enter...)
 	if len(hooks) > 0 {
-		t.run(func(r *runner) { r.function(k, regs, hooks) })
+		t.run(k, func(r *runner) { r.function(k, regs, hooks) })
 	}
 	if len(b.exit) == 0 || len(s.returns) >= mostReturns || t.session.disabled.Load() {
 		return

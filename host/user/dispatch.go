@@ -2,9 +2,12 @@ package user
 
 import "golang.org/x/sys/unix"
 
-// run runs f, which runs programs, unless the session has been told to stop.
-func (t *tracer) run(f func(r *runner)) {
+// run runs f, which runs programs for a task, unless the session has been told to stop.
+func (t *tracer) run(k *task, f func(r *runner)) {
 	s := t.session
+	if p := k.process; s.opt.TrackProcesses != nil && p != nil && !p.told {
+		t.tellMappings(k)
+	}
 	s.run.Lock()
 	defer s.run.Unlock()
 	if !s.disabled.Load() {
@@ -41,7 +44,7 @@ func (t *tracer) entered(k *task) {
 		// It began before the tracing, and has only been begun again.
 		k.stub = false
 	} else if enter := h.enter[k.nr]; len(enter) > 0 || len(h.anyEnter) > 0 {
-		t.run(func(r *runner) {
+		t.run(k, func(r *runner) {
 			if len(enter) > 0 {
 				r.syscall(k, &regs, uint64(k.nr), enter)
 			}
@@ -67,7 +70,7 @@ func (t *tracer) left(k *task, regs *unix.PtraceRegs) {
 	if compat(regs) || len(exit) == 0 && len(h.anyExit) == 0 {
 		return
 	}
-	t.run(func(r *runner) {
+	t.run(k, func(r *runner) {
 		if len(exit) > 0 {
 			r.syscall(k, regs, callResult(regs), exit)
 		}
@@ -83,7 +86,7 @@ func (t *tracer) happened(name string, k *task, regs *unix.PtraceRegs, values fu
 	if len(hooks) == 0 {
 		return
 	}
-	t.run(func(r *runner) {
+	t.run(k, func(r *runner) {
 		r.tracepoint(k, regs, hooks, func(record []byte) { fill(record, tracepoints()[name], k, values()) })
 	})
 }
@@ -148,6 +151,6 @@ func (t *tracer) sampled(k *task) {
 	k.samples = nil
 	var regs unix.PtraceRegs
 	if getRegs(k.tid, &regs) == nil {
-		t.run(func(r *runner) { r.sample(k, &regs, hooks) })
+		t.run(k, func(r *runner) { r.sample(k, &regs, hooks) })
 	}
 }

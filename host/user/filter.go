@@ -14,9 +14,9 @@ const (
 	seccompProt = 16 + 2*8 // the lower half of mmap's third argument
 )
 
-// filterProgram is a seccomp filter that stops the process for the system calls. Those of 32-bit programs pass: their numbers are others,
+// filterProgram is a seccomp filter that stops the process for the system calls, or has it notify us of those in notified. Those of 32-bit programs pass: their numbers are others,
 // and no tracepoint is theirs. With code it stops for what maps code, too.
-func filterProgram(arch uint32, numbers []int, code bool) []unix.SockFilter {
+func filterProgram(arch uint32, numbers, notified []int, code bool) []unix.SockFilter {
 	load := func(offset uint32) unix.SockFilter {
 		return unix.SockFilter{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: offset}
 	}
@@ -29,7 +29,11 @@ func filterProgram(arch uint32, numbers []int, code bool) []unix.SockFilter {
 	numbers = slices.Clone(numbers)
 	slices.Sort(numbers)
 	for _, nr := range slices.Compact(numbers) {
-		f = append(f, equal(uint32(nr), 0, 1), trace)
+		then := trace
+		if slices.Contains(notified, nr) {
+			then.K = unix.SECCOMP_RET_USER_NOTIF
+		}
+		f = append(f, equal(uint32(nr), 0, 1), then)
 	}
 	if code {
 		f = append(f, equal(unix.SYS_MMAP, 0, 3), load(seccompProt),

@@ -1,7 +1,6 @@
 package user
 
 import (
-	"bufio"
 	"bytes"
 	_ "embed"
 	"encoding/binary"
@@ -12,7 +11,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"skep/host"
 	"skep/probe"
 )
 
@@ -167,21 +165,4 @@ func undelivered(tid int, signal unix.Signal) bool {
 		return in("SigIgn") // else it may dump its memory
 	}
 	return !in("SigCgt")
-}
-
-// tellMappings tells where a process has code, before that is gone: k is the last of its tasks that still has its memory.
-func tellMappings(sink host.ProcessSink, k *task) {
-	f, err := os.Open(fmt.Sprintf("/proc/%d/maps", k.tid))
-	if err != nil {
-		return
-	}
-	defer f.Close()
-	lines := bufio.NewScanner(f)
-	for lines.Scan() {
-		m, ok := parseMapping(lines.Text())
-		if !ok || !m.executable {
-			continue
-		}
-		sink.Mmap(k.pid, m.start, m.end-m.start, m.offset, m.path, m.dev, m.inode, nil)
-	}
 }

@@ -57,20 +57,42 @@ const syscallSize = 2
 
 func stackPointer(regs *unix.PtraceRegs) uint64 { return regs.Rsp }
 
-// sharesMemory reports whether the system call that the task is in makes another task with the same memory.
-func sharesMemory(tid int, regs *unix.PtraceRegs) bool {
-	flags := regs.Rdi
+// makesTask reports whether a system call makes a task.
+func makesTask(nr int) bool {
+	switch nr {
+	case unix.SYS_FORK, unix.SYS_VFORK, unix.SYS_CLONE, unix.SYS_CLONE3:
+		return true
+	}
+	return false
+}
+
+// cloneFlags are those with which the system call that a task is in makes another one.
+func cloneFlags(tid int, regs *unix.PtraceRegs) uint64 {
 	switch callNumber(regs) {
 	case unix.SYS_VFORK:
-		return true
+		return unix.CLONE_VM | unix.CLONE_VFORK
 	case unix.SYS_FORK:
-		return false
+		return 0
 	case unix.SYS_CLONE3:
 		var b [8]byte
 		if readMemory(tid, regs.Rdi, b[:]) != nil {
-			return false
+			return 0
 		}
-		flags = binary.NativeEndian.Uint64(b[:])
+		return binary.NativeEndian.Uint64(b[:])
 	}
-	return flags&unix.CLONE_VM != 0
+	return regs.Rdi
+}
+
+// notifiedRegs sets the registers that a notification tells of.
+func notifiedRegs(regs *unix.PtraceRegs, n *notification) {
+	*regs = unix.PtraceRegs{
+		Orig_rax: uint64(n.nr), Rax: ^uint64(unix.ENOSYS) + 1, Rip: n.ip, Rcx: n.ip, Cs: 0x33, Ss: 0x2b,
+		Rdi: n.args[0], Rsi: n.args[1], Rdx: n.args[2], R10: n.args[3], R8: n.args[4], R9: n.args[5],
+	}
+}
+
+// inNotification reports whether bytes of pt_regs are among them.
+func inNotification(at, n int) bool {
+	const r10, flags = 56, 144
+	return at >= r10 && at+n <= flags
 }

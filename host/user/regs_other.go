@@ -33,7 +33,8 @@ type instruction struct {
 	calls       bool
 }
 
-func sharesMemory(int, *unix.PtraceRegs) bool { return false }
+func makesTask(int) bool                      { return false }
+func cloneFlags(int, *unix.PtraceRegs) uint64 { return 0 }
 func address(*unix.PtraceRegs) uint64         { return 0 }
 func breakAddress(*unix.PtraceRegs) uint64    { return 0 }
 func setAddress(*unix.PtraceRegs, uint64)     {}
@@ -44,3 +45,6 @@ func (i *instruction) emulate(*unix.PtraceRegs, func(addr, value uint64) error) 
 func (i *instruction) lend(*unix.PtraceRegs, uint64) func(*unix.PtraceRegs) {
 	return func(*unix.PtraceRegs) {}
 }
+
+func notifiedRegs(*unix.PtraceRegs, *notification) {}
+func inNotification(int, int) bool                 { return false }

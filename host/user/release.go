@@ -15,7 +15,13 @@ func (t *tracer) release() {
 		return
 	}
 	t.every = false
-	for tid := range t.tasks {
+	for tid, k := range t.tasks {
+		if k.phase == unborn { // it stands still already, and no other stop will come
+			codes.putBack(tid)
+			_ = detach(tid, 0)
+			t.forget(tid)
+			continue
+		}
 		_ = interrupt(tid)
 	}
 	for len(t.tasks) > 0 {
@@ -39,7 +45,7 @@ func (t *tracer) release() {
 		case event == unix.PTRACE_EVENT_FORK, event == unix.PTRACE_EVENT_VFORK, event == unix.PTRACE_EVENT_CLONE:
 			// Its child is traced, too, and will stop by itself, if it has not done so.
 			if child, err := eventMessage(s.tid); err == nil && t.tasks[int(child)] == nil {
-				t.tasks[int(child)] = &task{tid: int(child)}
+				t.add(&task{tid: int(child)})
 			}
 			signal = 0
 		case event != 0, signal == syscall.SIGTRAP|0x80:

@@ -27,6 +27,8 @@ type hook struct {
 type event struct {
 	task *task
 	regs *unix.PtraceRegs // of the task in user mode; nil if they are not known
+	// partial says that of the registers only those of a notification are known.
+	partial bool
 
 	// What was read of the task's memory, which does not run: helpers read texts in small steps.
 	ahead     [readAhead]byte
@@ -244,7 +246,11 @@ func (s *session) machineHost() vm.Host {
 		ReadUser: func(t *vm.Thread, addr uint64, to []byte) error { return on(t).read(addr, to) },
 		ReadKernel: func(t *vm.Thread, addr uint64, to []byte) error {
 			if regs := s.runner.regs.Bytes(); addr >= s.runner.at && addr+uint64(len(to)) <= s.runner.at+uint64(len(regs)) {
-				copy(to, regs[addr-s.runner.at:])
+				at := addr - s.runner.at
+				if s.runner.event.partial && !inNotification(int(at), len(to)) {
+					return unix.EFAULT
+				}
+				copy(to, regs[at:])
 				return nil
 			}
 			err := s.host.readTask(addr, to)

@@ -24,8 +24,9 @@ func (t *tracer) startCommand() error {
 	if err := seize(pid, options); err != nil {
 		return fail(explainAttach(pid, err))
 	}
-	k := &task{tid: pid, pid: pid, phase: traced, stub: true}
-	t.tasks[pid] = k
+	k := &task{tid: pid, phase: traced, told: true, stub: true}
+	t.join(k, pid)
+	t.add(k)
 	if !hooks.syscalls() && !t.filter {
 		return nil
 	}
@@ -69,28 +70,51 @@ func (t *tracer) installFilter(k *task, s stop) error {
 	if err != nil {
 		return err
 	}
-	// The stub needs no more of its stack than the few bytes below the pointer.
-	filter := filterProgram(auditArch, t.session.hooks.numbers(), len(t.session.hooks.targets) > 0)
-	at := (stackPointer(start) - filterDepth) &^ 15
-	if err := writeMemory(k.tid, at, encodeFilter(filter, at)); err != nil {
-		return fmt.Errorf("writing it: %w", err)
-	}
-	seccomp := []uint64{unix.SECCOMP_SET_MODE_FILTER, 0, at}
-	result, err := t.inject(k.tid, start, unix.SYS_SECCOMP, seccomp...)
+	notify := canTakeFiles(k.tid)
+	result, err := t.injectFilter(k.tid, start, notify)
 	if err == nil && result == -int64(unix.EACCES) {
 		// Without the right to give filters to privileged programs, none can become privileged: being traced, they could not anyway.
 		if result, err = t.inject(k.tid, start, unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1); err == nil && result == 0 {
-			result, err = t.inject(k.tid, start, unix.SYS_SECCOMP, seccomp...)
+			result, err = t.injectFilter(k.tid, start, notify)
 		}
 	}
-	if err != nil {
-		return err
+	if err == nil && result < 0 && notify { // an older kernel, or somebody listens already
+		notify = false
+		result, err = t.injectFilter(k.tid, start, notify)
 	}
-	if result < 0 {
+	switch {
+	case err != nil:
+		return err
+	case result < 0:
 		return unix.Errno(-result)
+	case result > 0: // it is a descriptor, which the command will not have
+		file, err := takeFile(k.tid, int(result))
+		if err != nil {
+			return err
+		}
+		t.listen(file)
 	}
 	// It stands at the start of the read, before which the kernel has not looked at the filter yet.
 	return resume(k.tid, false, 0)
+}
+
+// injectFilter has a task install the filter, with which it gets a descriptor to listen at if notify is set and there is a use for it.
+func (t *tracer) injectFilter(tid int, start *unix.PtraceRegs, notify bool) (int64, error) {
+	s := t.session
+	var flags uint64
+	var notified []int
+	if notify {
+		if notified = s.notified(); len(notified) > 0 {
+			flags = filterListens
+		}
+	}
+	filter := filterProgram(auditArch, s.hooks.numbers(), notified, len(s.hooks.targets) > 0)
+	// The stub needs no more of its stack than the few bytes below the pointer.
+	at := (stackPointer(start) - filterDepth) &^ 15
+	if err := writeMemory(tid, at, encodeFilter(filter, at)); err != nil {
+		return 0, fmt.Errorf("writing it: %w", err)
+	}
+	return t.inject(tid, start, unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, flags, at)
 }
 
 // filterDepth is more than the longest filter has bytes.
@@ -196,13 +220,14 @@ func (t *tracer) attach(pid int) error {
 				return fmt.Errorf("tracing process %d: %w", pid, explainAttach(pid, err))
 			}
 			again = true
-			k := &task{tid: tid, pid: pid, phase: traced}
+			k := &task{tid: tid, phase: traced, told: true}
+			t.join(k, pid)
 			if leader := t.tasks[pid]; leader == nil {
 				t.enterSpace(k)
 			} else {
 				t.inheritSpace(leader, k, true)
 			}
-			t.tasks[tid] = k
+			t.add(k)
 			if t.every {
 				_ = interrupt(tid)
 			}

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -25,6 +26,10 @@ type task struct {
 	samples  []hook // that wait for its next stop
 	pending  stop   // of a task whose parent has not told of it yet
 	inherit  inherited
+	process  *process
+	told     bool // its parent has told of it
+	parent   int  // process that it comes from, if it was not told of
+	child    int  // the last that it has told of
 
 	space *space // nil if it has no breakpoints
 	again uint64 // the breakpoint that it will be at again, without an event
@@ -81,8 +86,8 @@ func (t *task) comm() string {
 		}
 	}
 	var buf [32]byte
-	n, err := unix.Pread(fd, buf[:], 0)
-	if err != nil || n <= 0 {
+	n, _, e := unix.RawSyscall6(unix.SYS_PREAD64, uintptr(fd), uintptr(unsafe.Pointer(&buf)), uintptr(len(buf)), 0, 0, 0) // it never blocks
+	if e != 0 || n == 0 {
 		return t.name
 	}
 	name := bytes.TrimSuffix(buf[:n], []byte{'\n'})

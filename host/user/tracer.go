@@ -17,18 +17,23 @@ import (
 // said otherwise.
 type tracer struct {
 	session *session
-	command int // pid of the command of -c, 0 for none
-	tasks   map[int]*task
-	every   bool // all system calls stop, since they are asked for or there is no filter
-	filter  bool // the processes have a filter that needs a tracer
+	command int           // pid of the command of -c, 0 for none
+	tasks   map[int]*task // changed by add and forget, under mu, since the notifier reads it
+	// processes are those of the tasks, by pid. early are tasks that have ended before their parent told of them.
+	processes map[int]*process
+	early     map[int]early
+	every     bool // all system calls stop, since they are asked for or there is no filter
+	filter    bool // the processes have a filter that needs a tracer
 
 	asked chan func() // what other goroutines want the thread to do
 	ended chan struct{}
 	tid   int // of the thread
 	// closing says that the thread is to end when there are no tasks.
 	closing bool
+	// notifier, if not nil, deals with the starts of some system calls.
+	notifier *notifier
 
-	mu     sync.Mutex
+	mu     sync.Mutex          // nothing else is locked under it
 	status *syscall.WaitStatus // of the command, once it has ended; under mu
 }
 
@@ -38,7 +43,7 @@ func (s *session) trace() error {
 		return errors.New("the user-space host sees a command that it starts (-c) or a process that it attaches to (-p): give one of them")
 	}
 	t := &tracer{
-		session: s, command: s.opt.Child, tasks: map[int]*task{}, asked: make(chan func()), ended: make(chan struct{}),
+		session: s, command: s.opt.Child, tasks: map[int]*task{}, processes: map[int]*process{}, early: map[int]early{}, asked: make(chan func()), ended: make(chan struct{}),
 		every: s.hooks.everyCall() || (s.hooks.syscalls() || len(s.hooks.targets) > 0) && s.opt.Child == 0,
 	}
 	ready := make(chan error)
@@ -167,17 +172,18 @@ func (t *tracer) ask(f func(), done <-chan struct{}) bool {
 // handle deals with a stop.
 func (t *tracer) handle(s stop) {
 	k := t.tasks[s.tid]
+	exits := s.event() == unix.PTRACE_EVENT_EXIT
 	switch {
 	case s.status.Exited() || s.status.Signaled():
 		t.gone(k, s)
 	case !s.status.Stopped():
-	case k == nil && s.event() == unix.PTRACE_EVENT_EXIT:
+	case k == nil && !exits:
+		t.add(&task{tid: s.tid, phase: unborn, pending: s}) // it waits until its parent has told of it
+	case k == nil || k.phase == unborn:
 		// It was killed before it did anything, and its parent may have been, too, before it could tell.
 		k = &task{tid: s.tid}
-		t.tasks[s.tid] = k
+		t.add(k)
 		t.adopt(k, s)
-	case k == nil:
-		t.tasks[s.tid] = &task{tid: s.tid, phase: unborn, pending: s} // it waits until its parent has told of it
 	case k.phase == started:
 		t.born(k, s)
 	default:
@@ -193,7 +199,7 @@ func (t *tracer) stopped(k *task, s stop) {
 	case signal == syscall.SIGTRAP|0x80:
 		t.syscallStop(k)
 	case event == unix.PTRACE_EVENT_FORK, event == unix.PTRACE_EVENT_VFORK, event == unix.PTRACE_EVENT_CLONE:
-		t.forked(k, event)
+		t.forked(k)
 	case event == unix.PTRACE_EVENT_EXEC:
 		t.executed(k)
 	case event == unix.PTRACE_EVENT_EXIT:
@@ -217,128 +223,6 @@ func (t *tracer) resume(k *task, signal unix.Signal) {
 	_ = resume(k.tid, t.every || k.inCall, signal)
 }
 
-// born is the first stop of a task whose parent has told of it.
-func (t *tracer) born(k *task, s stop) {
-	k.phase = traced
-	if k.inherit.valid {
-		var regs unix.PtraceRegs
-		if getRegs(k.tid, &regs) == nil {
-			t.left(k, &regs)
-		}
-	}
-	t.stopped(k, s)
-}
-
-// adopt lets a task go on of which no parent will tell.
-func (t *tracer) adopt(k *task, s stop) {
-	k.pid, _ = processOf(k.tid)
-	k.phase = traced
-	t.stopped(k, s)
-}
-
-// forked is a stop of a task that has made another one.
-func (t *tracer) forked(k *task, event int) {
-	message, err := eventMessage(k.tid)
-	if err != nil {
-		return
-	}
-	child := int(message)
-	pid := child
-	if event == unix.PTRACE_EVENT_CLONE {
-		if of, err := processOf(child); err == nil && of != 0 {
-			pid = of
-		}
-	}
-	if sink := t.session.opt.TrackProcesses; sink != nil && pid == child {
-		sink.Fork(k.pid, pid)
-	}
-	c := t.tasks[child]
-	if c == nil {
-		c = &task{tid: child}
-		t.tasks[child] = c
-	}
-	c.pid = pid
-	var regs unix.PtraceRegs
-	if getRegs(k.tid, &regs) == nil {
-		t.inheritSpace(k, c, sharesMemory(k.tid, &regs))
-		nr := callNumber(&regs)
-		c.inherit = inherited{nr: nr, valid: t.session.hooks.wantsExit(nr)}
-		t.processForked(k, c, &regs)
-	}
-	switch {
-	case c.phase == traced: // adopted
-	case c.pending.tid != 0:
-		t.born(c, c.pending)
-	default:
-		c.phase = started
-	}
-	t.resume(k, 0)
-}
-
-// executed is a stop of a process that runs another program now. All its other threads are gone, and this one has the number of the first.
-func (t *tracer) executed(k *task) {
-	message, _ := eventMessage(k.tid)
-	former := int(message)
-	if former != 0 && former != k.tid {
-		if f := t.tasks[former]; f != nil {
-			k.inCall, k.nr = f.inCall, f.nr
-			t.forget(former)
-		}
-	}
-	k.exitSeen, k.pid = false, k.tid
-	if sink := t.session.opt.TrackProcesses; sink != nil {
-		sink.Exec(k.pid, k.comm())
-	}
-	t.enterSpace(k)
-	t.processExecuted(k, former)
-	t.resume(k, 0)
-}
-
-// exiting is the last that a task does.
-func (t *tracer) exiting(k *task) {
-	k.exitSeen = true
-	last := true
-	for _, other := range t.tasks {
-		last = last && (other.pid != k.pid || other.exitSeen)
-	}
-	if sink := t.session.opt.TrackProcesses; sink != nil && last {
-		tellMappings(sink, k)
-		sink.Exit(k.pid)
-	}
-	t.processExits(k, last)
-	for _, c := range t.tasks {
-		// Of tasks that it has made it would have told before, unless it was killed just then.
-		if last && c.phase == unborn && parentOf(c.tid) == k.pid {
-			t.inheritSpace(k, c, false)
-			t.adopt(c, c.pending)
-		}
-	}
-}
-
-// gone is the end of a task.
-func (t *tracer) gone(k *task, s stop) {
-	if s.tid == t.command {
-		t.mu.Lock()
-		status := syscall.WaitStatus(s.status)
-		t.status = &status
-		t.mu.Unlock()
-	}
-	if k == nil {
-		return
-	}
-	if !k.exitSeen && k.phase == traced {
-		t.exiting(k)
-	}
-	t.forget(s.tid)
-}
-
-func (t *tracer) forget(tid int) {
-	if k := t.tasks[tid]; k != nil {
-		k.close()
-		delete(t.tasks, tid)
-	}
-}
-
 // commandStatus may be called from any goroutine.
 func (t *tracer) commandStatus() (syscall.WaitStatus, bool) {
 	t.mu.Lock()
@@ -352,6 +236,11 @@ func (t *tracer) commandStatus() (syscall.WaitStatus, bool) {
 // close lets go of all that is traced. What has a filter cannot be let go: its system calls would fail without a tracer. So it is
 // followed to its end.
 func (t *tracer) close() {
+	defer func() {
+		if t.notifier != nil {
+			t.notifier.close()
+		}
+	}()
 	if !t.ask(func() { t.closing = true; t.release() }, nil) {
 		return
 	}

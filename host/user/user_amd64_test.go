@@ -58,7 +58,7 @@ func TestFill(t *testing.T) {
 
 // TestFilter reads a filter as the kernel does.
 func TestFilter(t *testing.T) {
-	filter := filterProgram(auditArch, []int{257, 0, 257}, true)
+	filter := filterProgram(auditArch, []int{257, 0, 257, 39}, []int{39}, true)
 	for _, c := range []struct {
 		arch, nr, prot uint32
 		stops          bool
