@@ -97,6 +97,7 @@ type verifier struct {
 	marks    []mark
 	loop     []int
 	liveRegs []uint16
+	followed []followed // an instruction
 	liveness *stackLiveness
 
 	cur       *state
@@ -152,6 +153,7 @@ func verify(p *program, kernel Kernel, opt Options) (result *Result) {
 	v.checkFlow()
 	v.findLoops()
 	v.findLiveRegisters()
+	v.followed = make([]followed, len(p.insns))
 	v.liveness = newStackLiveness(v)
 	v.counts = make([]int, len(p.insns))
 	v.walkAll()
