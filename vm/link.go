@@ -11,6 +11,7 @@ import (
 
 	"skep/vm/code"
 	"skep/vm/helper"
+	"skep/vm/metadata"
 )
 
 // A linker turns the instructions of one program into slots without references.
@@ -195,7 +196,7 @@ const (
 
 // immediate is the value of a 64-bit immediate load.
 func (k *linker) immediate(in *asm.Instruction, at int) (uint64, error) {
-	if offset, ok := kconfigOffset(in); ok {
+	if offset, ok := metadata.KconfigOffset(in); ok {
 		m, err := k.kconfigMap()
 		if err != nil {
 			return 0, err
@@ -249,7 +250,7 @@ func (k *linker) kernelSymbol(in *asm.Instruction, name string) (uint64, error) 
 			return addr, nil
 		}
 	}
-	if isWeak(in) {
+	if metadata.Weak(in) {
 		return 0, nil
 	}
 	return 0, fmt.Errorf("the host has no kernel symbol %s", name)

@@ -2,7 +2,6 @@ package vm
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 
 	"github.com/cilium/ebpf"
@@ -40,14 +39,11 @@ func (l *loader) verifyProgram(name string) (bool, error) {
 	one := &ebpf.CollectionSpec{
 		Maps: l.spec.Maps, Programs: map[string]*ebpf.ProgramSpec{name: &spec}, Types: l.spec.Types, ByteOrder: l.spec.ByteOrder,
 	}
-	if err := l.nameKconfig(one, spec.Instructions); err != nil {
-		return false, err
-	}
 	o := verifier.Options{CPUs: l.machine.CPUs()}
 	if types := l.machine.options.KernelTypes; types != nil {
 		o.Types = types
 	}
-	result, err := verifier.Verify(one, name, verifier.Kernel(l.machine.options.KernelVersion&^0xff), o)
+	result, err := verifier.Verify(one, name, verifier.Kernel(l.machine.options.KernelVersion), o)
 	switch {
 	case err != nil:
 		return false, err
@@ -56,25 +52,6 @@ func (l *loader) verifyProgram(name string) (bool, error) {
 	}
 	return result.Verdict == verifier.Accepted && len(l.options.Maps) == 0 && ContextSize(spec.Type) > 0 && !followsPointers(spec.Type) &&
 		!meetsPointers(spec.Instructions) && !fetches(spec.Instructions), nil
-}
-
-// nameKconfig makes loads of variables of the kernel's configuration those of a map, as the linker does.
-func (l *loader) nameKconfig(spec *ebpf.CollectionSpec, insns asm.Instructions) error {
-	for i := range insns {
-		offset, ok := kconfigOffset(&insns[i])
-		if !ok {
-			continue
-		}
-		section, err := l.kconfigSection()
-		if err != nil {
-			return err
-		}
-		spec.Maps = maps.Clone(spec.Maps)
-		spec.Maps[kconfigName] = kconfigSpec(section)
-		insns[i] = insns[i].WithReference(kconfigName)
-		insns[i].Constant = int64(uint64(offset) << 32)
-	}
-	return nil
 }
 
 // fetches reports whether the program has atomic operations that return the old number. Of one that is fetched from the stack, verifiers up

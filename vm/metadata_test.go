@@ -4,16 +4,18 @@ import (
 	"testing"
 
 	"github.com/cilium/ebpf/asm"
+
+	"skep/vm/metadata"
 )
 
 // TestMetadata finds what cilium/ebpf keeps to itself.
 func TestMetadata(t *testing.T) {
 	var offsets []uint32
 	for _, in := range readObject(t, "core").Programs["relocated"].Instructions {
-		if offset, ok := kconfigOffset(&in); ok {
+		if offset, ok := metadata.KconfigOffset(&in); ok {
 			offsets = append(offsets, offset)
 		}
-		if isWeak(&in) {
+		if metadata.Weak(&in) {
 			t.Errorf("%v is weak", in)
 		}
 	}
@@ -22,7 +24,7 @@ func TestMetadata(t *testing.T) {
 	}
 	weak := 0
 	for _, in := range readObject(t, "ksym").Programs["symbols"].Instructions {
-		if in.OpCode.IsDWordLoad() && in.Src != asm.PseudoMapValue && isWeak(&in) {
+		if in.OpCode.IsDWordLoad() && in.Src != asm.PseudoMapValue && metadata.Weak(&in) {
 			weak++
 		}
 	}

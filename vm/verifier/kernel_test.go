@@ -217,14 +217,23 @@ func (k *kernelUnderTest) mapOf(m *mapDef) (int, error) {
 	}
 	spec := m.spec.Copy()
 	spec.Name = ""
-	if m.frozen == nil {
+	switch {
+	case m.kconfig != nil:
+		value := make([]byte, spec.ValueSize)
+		for offset, name := range m.kconfig {
+			if name == "LINUX_KERNEL_VERSION" {
+				binary.NativeEndian.PutUint32(value[offset:], uint32(k.version))
+			}
+		}
+		spec.Contents = []ebpf.MapKV{{Key: uint32(0), Value: value}}
+	case m.frozen == nil:
 		spec.Contents = nil // programs in it are of no interest here
 	}
 	made, err := ebpf.NewMap(spec)
 	if err != nil {
 		return 0, fmt.Errorf("creating the map %s: %w", m.name, err)
 	}
-	if m.frozen != nil {
+	if m.frozen != nil || m.kconfig != nil {
 		if err := made.Freeze(); err != nil {
 			return 0, err
 		}

@@ -238,6 +238,10 @@ func (v *verifier) mapValueAccess(a access, r *reg, off int) {
 		x.setNumber(readFrozen(m.frozen[min(at, len(m.frozen)):], a.size, a.signed))
 		return
 	}
+	if name, ok := m.kconfig[uint32(off)]; ok && r.bits.isConst() && r.bits.value == 0 {
+		v.kconfigValue(x, name, a.size)
+		return
+	}
 	x.setUnknown()
 }
 

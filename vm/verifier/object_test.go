@@ -16,14 +16,19 @@ import (
 
 // objectPrograms are the programs in the C files of this package and of the machine's tests. Guests, which have no compiler, are given those
 // that were written with SKEP_OBJECTS=testdata/objects before.
-func objectPrograms(t testing.TB, types Types) (all []sample) {
+func objectPrograms(t testing.TB, types Types) []sample {
 	t.Helper()
 	objects, _ := filepath.Glob("testdata/objects/*.o")
 	if !ktest.Emulated() {
-		objects = compileObjects(t)
+		objects = compileObjects(t, "testdata/c/*.c", "../testdata/c/*.c")
 	} else if len(objects) == 0 {
 		t.Skip("there is no compiler in guests; what it makes is compared on the live kernel")
 	}
+	return samplesOf(t, types, objects)
+}
+
+func samplesOf(t testing.TB, types Types, objects []string) (all []sample) {
+	t.Helper()
 	for _, path := range objects {
 		coll, err := ebpf.LoadCollectionSpec(path)
 		if err != nil {
@@ -41,13 +46,17 @@ func objectPrograms(t testing.TB, types Types) (all []sample) {
 	return all
 }
 
-func compileObjects(t testing.TB) (objects []string) {
+// compileObjects compiles the files of some patterns for each instruction set.
+func compileObjects(t testing.TB, patterns ...string) (objects []string) {
 	t.Helper()
 	ktest.NeedTool(t, "clang")
-	files, err := filepath.Glob("../testdata/c/*.c")
-	own, _ := filepath.Glob("testdata/c/*.c")
-	if err != nil || len(files) == 0 || len(own) == 0 {
-		t.Fatal("no C files", err)
+	var files []string
+	for _, pattern := range patterns {
+		more, err := filepath.Glob(pattern)
+		if err != nil || len(more) == 0 {
+			t.Fatal("no C files", pattern, err)
+		}
+		files = append(files, more...)
 	}
 	dir := os.Getenv("SKEP_OBJECTS")
 	if dir == "" {
@@ -55,7 +64,7 @@ func compileObjects(t testing.TB) (objects []string) {
 	} else if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for _, path := range append(own, files...) {
+	for _, path := range files {
 		for _, cpu := range []string{"v1", "v2", "v3"} {
 			object := filepath.Join(dir, strings.TrimSuffix(filepath.Base(path), ".c")+"-"+cpu+".o")
 			text, err := exec.Command("clang", "-target", "bpf", "-mcpu="+cpu, "-O2", "-g", "-Wno-unused", "-c", "-o", object, path).CombinedOutput()
@@ -80,5 +89,24 @@ func TestObjectsAgree(t *testing.T) {
 	y.log(t, 60)
 	if y.unsound > 0 {
 		t.Error("programs are accepted that the kernel rejects")
+	}
+}
+
+// TestKconfig asks for programs of which one part is for newer kernels only.
+func TestKconfig(t *testing.T) {
+	programs := samplesOf(t, nil, compileObjects(t, "../testdata/c/kconfig.c"))
+	if len(programs) != 9 {
+		t.Errorf("there are %d programs", len(programs))
+	}
+	for _, s := range programs {
+		for _, k := range []Kernel{Linux5_10, Linux6_1} {
+			want := Accepted
+			if strings.Contains(s.name, "asks_badly") && k == Linux5_10 {
+				want = Rejected
+			}
+			if r := verify(s.prog, k, Options{}); r.Verdict != want {
+				t.Errorf("%s for %v is %v", s.name, k, r.Verdict)
+			}
+		}
 	}
 }

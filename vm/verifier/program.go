@@ -11,6 +11,7 @@ import (
 	"github.com/cilium/ebpf/btf"
 
 	"skep/vm/code"
+	"skep/vm/metadata"
 )
 
 // Classes, modes, operations and sources of raw instructions.
@@ -76,7 +77,9 @@ type mapDef struct {
 	inner *mapDef
 	// frozen contents of read-only maps are constants.
 	frozen []byte
-	fields *fields // special ones in its values
+	// kconfig is what is at which offset of a map of the kernel's configuration.
+	kconfig map[uint32]string
+	fields  *fields // special ones in its values
 }
 
 // A subprogram is a function of the program.
@@ -143,6 +146,19 @@ func flatten(coll *ebpf.CollectionSpec, spec *ebpf.ProgramSpec, types Types) (*p
 		}
 		if ins.IsKfuncCall() {
 			p.kfuncs[at] = ins.Reference()
+			continue
+		}
+		if offset, ok := metadata.KconfigOffset(ins); ok {
+			if known[kconfigName] == nil {
+				m, err := kconfigMap(coll.Types)
+				if err != nil {
+					return nil, fmt.Errorf("program %s: %w", spec.Name, err)
+				}
+				known[kconfigName] = m
+			}
+			p.maps[at] = known[kconfigName]
+			*ins = ins.WithReference(kconfigName)
+			ins.Constant = int64(uint64(offset) << 32)
 			continue
 		}
 		if !ins.IsLoadFromMap() || ins.Reference() == "" {
