@@ -35,7 +35,7 @@ func BenchmarkRun(b *testing.B) {
 	th := enginetest.NewThread(b, false)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := m.Run(th, 0, [5]uint64{}); err != nil {
+		if _, err := m.Run(th, 0, engine.Args{}); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -93,7 +93,7 @@ func enterAndLeave(t *testing.T) {
 	for range 200 {
 		start := time.Now()
 		for range runs {
-			if _, err := m.Run(th, 0, [5]uint64{}); err != nil {
+			if _, err := m.Run(th, 0, engine.Args{}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -128,7 +128,7 @@ func collections(t *testing.T) {
 	th := enginetest.NewThread(t, false)
 	ended := make(chan error)
 	go func() {
-		_, err := m.Run(th, 0, [5]uint64{})
+		_, err := m.Run(th, 0, engine.Args{})
 		ended <- err
 	}()
 	middle, longest = measure()
