@@ -26,6 +26,12 @@ func (n *native) enter() { enter(&n.state) }
 //go:noescape
 func resume(s *state)
 
+// resumeFew is resume for programs that do not use r7 to r9. Where they keep these for a caller, as all functions do that a tail call
+// leaves, they keep whatever is there, and nobody looks.
+//
+//go:noescape
+func resumeFew(s *state)
+
 // Run implements [engine.Image].
 func (m *Image) Run(t *engine.Thread, slot int, args engine.Args) (uint64, error) {
 	n, f, err := m.runnable(t, slot)
@@ -157,10 +163,13 @@ func (m *Image) calls(t *engine.Thread, n *native, base uint64) {
 			n.exit = exitPending
 			return
 		}
-		if m.checked {
+		switch {
+		case m.few:
+			resumeFew(&n.state)
+		case m.checked:
 			n.refresh(t)
 			enter(&n.state)
-		} else {
+		default:
 			resume(&n.state)
 		}
 	}
