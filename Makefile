@@ -5,6 +5,15 @@ RUN =
 PKG = ./...
 JSON =
 
+# Where the machine of package vm runs besides Linux. The tests of vm itself and of its verifier need Linux.
+ELSEWHERE = darwin/arm64 darwin/amd64 windows/amd64
+
+# The long run: how many programs, from which seed on, and how long each fuzzer of the packages in FUZZ.
+PROGRAMS = 1000000
+SEED = $(shell date +%s)
+FUZZ = .
+FUZZTIME = 1m
+
 # Inlining gains no time in these packages, and costs more than half a megabyte.
 SMALL = -gcflags='skep/lang/...=-l' -gcflags='skep/app/...=-l' -gcflags='skep/cmd/...=-l' \
 	-gcflags='github.com/ianlancetaylor/demangle=-l' -gcflags='github.com/cilium/ebpf/...=-l' \
@@ -35,6 +44,10 @@ lint:
 	@test -z "$$(gofmt -l .)" || { echo "gofmt these files:"; gofmt -l .; exit 1; }
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
+	GOARCH=arm64 $(GO) vet ./...
+	@set -e; for target in $(ELSEWHERE); do \
+		export GOOS=$${target%/*} GOARCH=$${target#*/}; echo "building the machine for $$target"; \
+		$(GO) build ./vm/...; $(GO) vet $$($(GO) list ./vm/... | grep -v -e '/vm$$' -e '/verifier$$'); done
 
 setup: bin/ktest
 	bin/ktest setup
@@ -45,8 +58,15 @@ test-kernels: bin/ktest
 shell: bin/ktest
 	exec bin/ktest shell -kernel "$(KERNEL)"
 
+# A million programs on the interpreter, the JIT and this kernel, as they are and spoilt, and then every fuzzer.
+fuzz:
+	SKEP_PROGRAMS=$(PROGRAMS) SKEP_SEED=$(SEED) $(GO) test -count 1 -timeout 0 -run 'Kernel|Random|Mutations' -v ./vm/enginetest ./vm/jit
+	@set -e; grep -rl --include='*_test.go' '^func Fuzz' $(FUZZ) | sort | while read file; do \
+		for name in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9]*\).*/\1/p' $$file); do echo "$$name of $$(dirname $$file)"; \
+			$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) ./$$(dirname $$file); done; done
+
 bench: bin/skep
 	$(GO) run ./internal/bench
 
 FORCE:
-.PHONY: run test quick lint setup test-kernels shell bench FORCE
+.PHONY: run test quick lint setup test-kernels shell fuzz bench FORCE

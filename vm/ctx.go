@@ -11,9 +11,9 @@ import (
 
 // A Context is what a program is given: the memory behind r1. It belongs to one thread at a time.
 type Context interface {
-	// enter sets the program's arguments, which are zeros, gives it the sockets in the context, and returns a number that changes with the
-	// regions.
-	enter(t *Thread, args *[5]uint64) (version uint64)
+	// enter sets the program's arguments, which are zeros, and gives it the sockets in the context. It reports whether the thread knows
+	// the context's regions otherwise than they are.
+	enter(t *Thread, args *[5]uint64) (changed bool)
 	// memory is what the program may touch.
 	memory() []memory.Region
 	// fits reports whether it is what a verifier assumes that programs of the type are given.
@@ -89,7 +89,7 @@ func (r *Record) Close() error {
 // Bytes is the record, which stays the same memory. It must not be used after the machine is closed.
 func (r *Record) Bytes() []byte { return r.block.Bytes()[:r.size:r.size] }
 
-func (r *Record) enter(t *Thread, args *[5]uint64) (version uint64) {
+func (r *Record) enter(t *Thread, args *[5]uint64) (changed bool) {
 	if r.socket != nil {
 		t.lend(r.socket, 0)
 	}
@@ -99,7 +99,9 @@ func (r *Record) enter(t *Thread, args *[5]uint64) (version uint64) {
 	if r.length {
 		args[1] = uint64(r.size)
 	}
-	return 0
+	changed = t.record != r
+	t.record = r
+	return changed
 }
 
 func (r *Record) memory() []memory.Region { return r.regions }

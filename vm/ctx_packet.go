@@ -199,14 +199,16 @@ func (p *Packet) moved(t *Thread) {
 	}
 }
 
-func (p *Packet) enter(t *Thread, args *[5]uint64) (version uint64) {
+func (p *Packet) enter(t *Thread, args *[5]uint64) (changed bool) {
 	p.Redirect = Redirect{}
 	if p.skb {
 		binary.NativeEndian.PutUint64(p.fields.Bytes()[skbSocket:], t.lend(p.Socket, 0))
 	}
 	p.refresh() // a program before may have written over the ends
 	args[0] = p.fields.Base()
-	return p.version
+	changed = t.record != nil || t.packet() != p || t.version != p.version
+	t.record, t.version = nil, p.version
+	return changed
 }
 
 func (p *Packet) memory() []memory.Region { return p.regions }

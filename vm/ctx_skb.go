@@ -106,7 +106,7 @@ const (
 // loadPacket is what legacy loads ask: bytes of the packet as a number.
 func loadPacket(e *engine.Thread, skb uint64, off int32, size int) (uint64, bool) {
 	t := e.Machine.(*Thread)
-	if r, ok := t.context.(*Record); ok && r.length && skb == t.ctx {
+	if r := t.record; r != nil && r.length && skb == t.ctx {
 		// The memory of a bare program is its packet.
 		return bigEndian(r.Bytes(), int64(off), size)
 	}

@@ -163,16 +163,16 @@ func (m *Machine) callback(p *Program, slot, cpu int, x *timer, value uint64) er
 		return err
 	}
 	defer m.putThread(t)
-	key, done, err := t.scratch(x.m.KeySize())
+	w, err := t.walk(x.m.KeySize())
 	if err != nil {
 		return err
 	}
-	defer done()
-	copy(key.Bytes(), x.m.KeyOf(value))
+	defer t.walked(w)
+	copy(w.key.Bytes(), x.m.KeyOf(value))
 	m.timers.mu.Lock()
 	x.thread = t
 	m.timers.mu.Unlock()
-	_, err = t.run(p, slot, &[5]uint64{x.m.Handle(), key.Base(), value})
+	_, err = t.run(p, slot, &[5]uint64{x.m.Handle(), w.key.Base(), value})
 	m.timers.mu.Lock()
 	x.thread = nil
 	m.timers.mu.Unlock()

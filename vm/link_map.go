@@ -154,10 +154,13 @@ func putKconfig(to []byte, t btf.Type, value string) error {
 			}
 		}
 	}
+	if bits := 8 * len(to); bits > 0 && bits < 64 && n>>bits != 0 && int64(n)>>(bits-1) != -1 {
+		return fmt.Errorf("%s does not fit a variable of %d bytes", value, len(to))
+	}
 	switch len(to) {
 	case 1:
 		to[0] = byte(n)
-		if isChar(t) {
+		if isChar(t) && (value == "y" || value == "n" || value == "m") {
 			to[0] = value[0]
 		}
 	case 2:
@@ -177,7 +180,8 @@ func isTristate(t btf.Type) bool {
 	return ok && e.Name == "libbpf_tristate"
 }
 
+// isChar reports whether the variable wants the letter of y, n or m.
 func isChar(t btf.Type) bool {
 	i, ok := btf.UnderlyingType(t).(*btf.Int)
-	return ok && i.Encoding == btf.Char
+	return ok && i.Encoding != btf.Bool && i.Size == 1
 }

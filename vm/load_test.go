@@ -253,3 +253,8 @@ func TestCloseWithTimers(t *testing.T) {
 		}
 	}
 }
+
+// userLookup reads the only value of an array.
+func userLookup(m maps.Map, value []byte) error {
+	return maps.User{Map: m}.Lookup(make([]byte, 4), value, 0)
+}

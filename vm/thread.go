@@ -13,6 +13,8 @@ import (
 
 // A Thread runs programs one after the other, like a CPU. It belongs to one goroutine at a time; only Stop may be called from others.
 type Thread struct {
+	engine engine.Thread // first, for trustedHelper
+
 	// Event is the host's: what its functions need to know of the event that the program runs for.
 	Event any
 	// Budget is how many instructions a run may take; 0 is no limit.
@@ -33,10 +35,11 @@ type Thread struct {
 	Assigned *Socket
 
 	machine *Machine
-	engine  engine.Thread
 	space   memory.Space
 	context Context
-	version uint64          // of the context's regions
+	record  *Record         // the same, if it is one
+	version uint64          // of a packet's regions
+	fitting *Program        // that the context was found to fit
 	regions []memory.Region // of the context, in space
 	program *Program        // that was begun with
 	tail    *Program        // that a tail call has gone to
@@ -46,7 +49,8 @@ type Thread struct {
 	records []record        // of ring buffers, that it has reserved and must submit
 	sockets []lent          // that it has addresses of
 	retval  int64           // of get_retval and set_retval
-	spare   []*memory.Block // for keys
+	walks   []*walk         // that are over
+	came    bool            // the engine has returned, and did not panic
 	text    []byte          // where formatted text is made
 	stack   []uint64        // and where frames are
 }
@@ -73,10 +77,10 @@ func (m *Machine) NewThread(cpu int) (*Thread, error) {
 func (t *Thread) Close() error {
 	t.machine.forget(t)
 	errs := []error{t.engine.Stack.Free()}
-	for _, b := range t.spare {
-		errs = append(errs, b.Free())
+	for _, w := range t.walks {
+		errs = append(errs, w.key.Free())
 	}
-	t.spare = nil
+	t.walks = nil
 	return errors.Join(errs...)
 }
 
@@ -100,11 +104,18 @@ func (t *Thread) Run(p *Program, c Context) (r0 uint64, err error) {
 	if t.program != nil {
 		return 0, ErrBusy
 	}
-	if p.trusted && !c.fits(p.Type) {
-		return 0, fmt.Errorf("running program %s: a %T is not the context of programs of type %s", p.Name, c, p.Type)
-	}
 	t.args = [5]uint64{}
-	t.attach(c, &t.args)
+	if c.enter(t, &t.args) {
+		t.context, t.fitting = c, nil
+		t.setRegions(c.memory())
+	}
+	if t.fitting != p {
+		if p.trusted && !c.fits(p.Type) {
+			t.takeBack()
+			return 0, fmt.Errorf("running program %s: a %T is not the context of programs of type %s", p.Name, c, p.Type)
+		}
+		t.fitting = p
+	}
 	return t.run(p, 0, &t.args)
 }
 
@@ -149,7 +160,8 @@ func (t *Thread) run(p *Program, slot int, args *[5]uint64) (uint64, error) {
 	if e.Budget == 0 {
 		e.Budget = math.MaxInt64 / 2
 	}
-	r0, err := p.image.Run(e, slot, *args)
+	r0, err := p.image.Run(e, slot, engine.Args{R1: args[0], R2: args[1], R3: args[2], R4: args[3], R5: args[4]})
+	t.came = true
 	if err != nil {
 		return 0, t.machine.explain(p, err)
 	}
@@ -158,12 +170,13 @@ func (t *Thread) run(p *Program, slot int, args *[5]uint64) (uint64, error) {
 
 // leave takes back what a program that was ended holds. After a normal end there is nothing.
 func (t *Thread) leave() {
-	if r := recover(); r != nil {
-		// A helper has panicked, which is a mistake of ours or of the host's: the thread stays usable for who recovers.
+	if !t.came {
+		// A helper panics, which is a mistake of ours or of the host's: the thread stays usable for who recovers.
 		t.engine.Reset()
 		t.drop()
-		panic(r)
+		return
 	}
+	t.came = false
 	if t.engine.Stop.Load() {
 		t.engine.Stop.Store(false)
 	}
@@ -183,15 +196,6 @@ func (t *Thread) drop() {
 		r.ring.Discard(r.addr, 0)
 	}
 	t.locks, t.records = t.locks[:0], t.records[:0]
-}
-
-// attach gives the thread's programs the context.
-func (t *Thread) attach(c Context, args *[5]uint64) {
-	version := c.enter(t, args)
-	if t.context != c || t.version != version {
-		t.context, t.version = c, version
-		t.setRegions(c.memory())
-	}
 }
 
 // Memory is memory of the running program, for functions of the host that get its address from the program. For a program that is checked

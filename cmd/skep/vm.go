@@ -29,6 +29,7 @@ OPTIONS OF RUN
     --mem FILE      memory that the program may read: an ELF core, or lines of an address and bytes in hexadecimal
     --repeat N      run everything N times, and show the time that a run takes
     --btf FILE      the kernel's types for CO-RE (/sys/kernel/btf/vmlinux)
+    --kconfig FILE  the kernel's configuration, for variables of .kconfig (/proc/config.gz)
     --verify        refuse what the kernel's verifier refuses, and run the rest without checks where that is safe
     --trusted       do not check memory accesses, as if a verifier had accepted the program
 

@@ -20,10 +20,10 @@ import (
 // vmRun is skep vm run at work.
 type vmRun struct {
 	engineFlags
-	name, section, pcap, out, ctx, mem, btf string
-	tapNames                                []string
-	repeat                                  int
-	verify, trusted, linkHeader             bool
+	name, section, pcap, out, ctx, mem, btf, kconfig string
+	tapNames                                         []string
+	repeat                                           int
+	verify, trusted, linkHeader                      bool
 
 	env        *environment
 	spec       *ebpf.CollectionSpec
@@ -54,6 +54,7 @@ func runVMRun(env *environment, args []string) int {
 	f.StringVar(&r.ctx, "ctx", "", "")
 	f.StringVar(&r.mem, "mem", "", "")
 	f.StringVar(&r.btf, "btf", "", "")
+	f.StringVar(&r.kconfig, "kconfig", "/proc/config.gz", "")
 	f.IntVar(&r.repeat, "repeat", 1, "")
 	f.BoolVar(&r.verify, "verify", false, "")
 	f.BoolVar(&r.trusted, "trusted", false, "")
@@ -113,6 +114,11 @@ func (r *vmRun) load(object string) error {
 			return err
 		}
 	}
+	if vm.NeedsKconfig(r.spec) {
+		if options.Kconfig, err = r.kernelConfig(); err != nil {
+			return err
+		}
+	}
 	if r.mem != "" {
 		image, err := readMemoryImage(r.mem)
 		if err != nil {
@@ -158,6 +164,19 @@ func (r *vmRun) kernelTypes() (*btf.Spec, error) {
 		return nil, fmt.Errorf("reading the kernel's types for CO-RE: %s: %w (--btf names another file)", path, err)
 	}
 	return spec, nil
+}
+
+func (r *vmRun) kernelConfig() (map[string]string, error) {
+	file, err := os.Open(r.kconfig)
+	if err != nil {
+		return nil, fmt.Errorf("reading the kernel's configuration: %w (--kconfig names another file)", err)
+	}
+	defer file.Close()
+	config, err := vm.ReadKconfig(file)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", r.kconfig, err)
+	}
+	return config, nil
 }
 
 func (r *vmRun) runAll() error {

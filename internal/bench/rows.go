@@ -34,6 +34,7 @@ func rows() []row {
 		{"size", bpftrace, measureSize},
 		{"interrupt", bpftrace, measureInterrupt},
 		{"user host", alone, measureUser},
+		{"machine", alone, measureMachine},
 	}
 	for _, r := range readyMade() {
 		list = append(list, row{"tool " + r.name, r.peer, r.measure})

@@ -20,10 +20,13 @@ const (
 // [Thread.Fail].
 type Helper func(t *Thread, a *[5]uint64) uint64
 
+// Args are what a function begins with in r1 to r5. It is a struct, and not an array, because Go passes those in registers.
+type Args struct{ R1, R2, R3, R4, R5 uint64 }
+
 // An Image is a program prepared by an engine. It may run in many threads at once.
 type Image interface {
 	// Run runs the function that begins at the slot with r1 to r5, on the thread's stack from its Depth on. An error is a *Fault.
-	Run(t *Thread, slot int, args [5]uint64) (r0 uint64, err error)
+	Run(t *Thread, slot int, args Args) (r0 uint64, err error)
 	// Close frees the image, which runs no more.
 	Close() error
 }
@@ -74,12 +77,14 @@ func (t *Thread) Call(slot int, args [5]uint64) (r0 uint64, err error) {
 	}
 	left := t.left
 	t.lend(left)
-	if r0, err = t.image.Run(t, slot, args); err != nil {
+	if r0, err = t.image.Run(t, slot, argsOf(&args)); err != nil {
 		t.Fail(err)
 	}
 	*left = t.Slice()
 	return r0, err
 }
+
+func argsOf(a *[5]uint64) Args { return Args{a[0], a[1], a[2], a[3], a[4]} }
 
 // Fail ends the running program for a reason when the helper that calls it returns.
 func (t *Thread) Fail(err error) { t.fault, t.wants = err, true }
@@ -147,7 +152,7 @@ func (t *Thread) lend(left *int64) {
 // RunInstead runs, for an engine, another one's program in the place of the running function.
 func (t *Thread) RunInstead(image Image, left *int64, args [5]uint64) (r0 uint64, err error) {
 	t.lend(left)
-	r0, err = image.Run(t, 0, args)
+	r0, err = image.Run(t, 0, argsOf(&args))
 	*left = t.Slice()
 	return r0, err
 }

@@ -256,7 +256,7 @@ func (r *registers) compare(t *testing.T, e Engine, op operation, dst uint8, ope
 			}
 			binary.NativeEndian.PutUint64(r.slot(before, int(dst)), a)
 			binary.NativeEndian.PutUint64(r.slot(taken, 0), 1)
-			if _, err := m.Run(r.thread, 0, [5]uint64{}); err != nil {
+			if _, err := m.Run(r.thread, 0, engine.Args{}); err != nil {
 				t.Fatal(err)
 			}
 			for i := range 10 {

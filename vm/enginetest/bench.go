@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"skep/vm/engine"
 	"skep/vm/memory"
 )
 
@@ -26,7 +27,7 @@ func (e Engine) Prepare(t testing.TB, loop Loop, checked bool) Run {
 	}
 	return func(n int) (time.Duration, error) {
 		start := time.Now()
-		_, err := m.Run(th, 0, [5]uint64{uint64(n), mem.Base()})
+		_, err := m.Run(th, 0, engine.Args{R1: uint64(n), R2: mem.Base()})
 		return time.Since(start), err
 	}
 }

@@ -15,7 +15,7 @@ type control struct {
 	name    string
 	parts   []any
 	helpers []engine.Helper
-	args    [5]uint64
+	args    engine.Args
 	r0      uint64
 	// fault is a part of the reason, at a slot. Programs that only checked code may run have one.
 	fault string
@@ -104,15 +104,15 @@ func calls() []control {
 		{name: "helper", parts: []any{set6to9, Mov(1, K(1)), Mov(2, K(2)), Mov(3, K(3)), Mov(4, K(4)), Mov(5, K(5)), Call(0), sum6to9, Exit()},
 			helpers: []engine.Helper{sum}, r0: 0x0504030201 + 30},
 		{name: "registers begin as 0", parts: []any{sum6to9, Exit()}},
-		{name: "arguments", parts: []any{Call(0), Exit()}, args: [5]uint64{1, 2, 3, 4, 5}, helpers: []engine.Helper{sum}, r0: 0x0504030201},
+		{name: "arguments", parts: []any{Call(0), Exit()}, args: engine.Args{R1: 1, R2: 2, R3: 3, R4: 4, R5: 5}, helpers: []engine.Helper{sum}, r0: 0x0504030201},
 		{name: "function", parts: []any{set6to9, Mov(1, K(100)), Mov(5, K(3)), CallFunc(5), sum6to9, Exit(),
 			Mov(0, Reg(1)), Alu(code.ADD, 0, Reg(5)), Alu(code.ADD, 0, Reg(6)), Mov(6, K(0)), Mov(7, K(0)), Mov(8, K(0)), Mov(9, K(0)), Exit()},
 			r0: 103 + 6 + 30},
-		{name: "functions, 8 deep", parts: deep(8), args: [5]uint64{5}, r0: 12 + 7},
+		{name: "functions, 8 deep", parts: deep(8), args: engine.Args{R1: 5}, r0: 12 + 7},
 		{name: "functions, 9 deep", parts: deep(9), fault: "call each other", slot: 7*9 + 3, err: engine.ErrDepth},
 		{name: "recursion", parts: []any{CallFunc(-1), Exit()}, fault: "call each other", slot: 0, err: engine.ErrDepth},
 		{name: "helper in a function", parts: []any{set6to9, CallFunc(5), sum6to9, Exit(), Mov(6, K(1)), Mov(1, K(1)), Call(0), Alu(code.ADD, 0, Reg(6)), Exit()},
-			helpers: []engine.Helper{sum}, args: [5]uint64{0, 2, 3, 4, 5}, r0: 0x0504030201 + 31},
+			helpers: []engine.Helper{sum}, args: engine.Args{R2: 2, R3: 3, R4: 4, R5: 5}, r0: 0x0504030201 + 31},
 		{name: "callbacks", parts: []any{Mov(6, Reg(1)), Mov(7, K(1)), Imm64(1, code.FuncAddress(8)), Mov(2, K(10)), Call(0), Alu(code.ADD, 0, Reg(7)), Exit(),
 			// 8:
 			Mov(7, Reg(1)), Mov(1, K(1)), Mov(2, K(0)), Mov(3, K(0)), Mov(4, K(0)), Mov(5, K(0)), Call(1), Alu(code.ADD, 0, Reg(7)), Exit()},
@@ -132,10 +132,10 @@ func calls() []control {
 			Alu(code.ADD, 0, Reg(2)), Alu(code.ADD, 0, Reg(3)), Exit()}, r0: 0xfedcba9976543210 - 2},
 		{name: "may_goto", parts: []any{Mov(0, K(0)), code.Insn{Op: code.MayGoto, Off: 2}, Alu(code.ADD, 0, K(1)), Goto(-3), Exit()}, r0: engine.MaxLoops},
 		{name: "may_goto backward", parts: []any{Goto(1), Exit(), Mov(0, K(5)), code.Insn{Op: code.MayGoto, Off: -3}, Goto(-2)}, r0: 5},
-		{name: "legacy loads", thread: func(th *engine.Thread) { th.Packet = packet }, args: [5]uint64{1000},
+		{name: "legacy loads", thread: func(th *engine.Thread) { th.Packet = packet }, args: engine.Args{R1: 1000},
 			parts: []any{Mov(6, Reg(1)), Mov(7, K(2)), legacy(code.ModeABS, 4, 1, 0), Mov(8, Reg(0)), legacy(code.ModeIND, 2, 1, 7), Alu(code.LSH, 0, K(32)), Alu(code.OR, 8, Reg(0)),
 				legacy(code.ModeABS, 1, -1, 0), Alu(code.LSH, 0, K(48)), Alu(code.OR, 0, Reg(8)), Exit()}, r0: 0xff<<48 | 0x0304<<32 | 0x01020304},
-		{name: "a legacy load past the end", thread: func(th *engine.Thread) { th.Packet = packet }, args: [5]uint64{1000},
+		{name: "a legacy load past the end", thread: func(th *engine.Thread) { th.Packet = packet }, args: engine.Args{R1: 1000},
 			parts: []any{Mov(6, Reg(1)), Mov(0, K(7)), CallFunc(2), Alu(code.ADD, 0, K(1)), Exit(), Mov(0, K(5)), Mov(6, K(0)), legacy(code.ModeABS, 4, 10, 0), Mov(0, K(9)), Exit()}, r0: 1},
 		{name: "the lowest bit of a call's result", parts: []any{Call(0), Alu32(code.ADD, 0, K(0)), Exit()},
 			helpers: []engine.Helper{func(*engine.Thread, *[5]uint64) uint64 { return ^uint64(0) }}, r0: 0xffffffff},

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"skep/vm/code"
+	"skep/vm/engine"
 	"skep/vm/memory"
 )
 
@@ -141,7 +142,7 @@ func (m *memoryTest) access(t *testing.T, e Engine, in code.Insn, base uint8, ma
 	place := m.at(in, base, in.Bytes())
 	want := slices.Clone(place)
 	expectAccess(in, want, &regs)
-	if _, err := image.Run(m.thread, 0, [5]uint64{}); err != nil {
+	if _, err := image.Run(m.thread, 0, engine.Args{}); err != nil {
 		t.Fatalf("%+v: %v", in, err)
 	}
 	if !slices.Equal(place, want) {

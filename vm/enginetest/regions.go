@@ -24,7 +24,7 @@ func (e Engine) Regions(t *testing.T) {
 		for off := range uint64(regions) {
 			for i, b := range blocks {
 				for _, m := range []engine.Image{load, store} {
-					_, err := m.Run(th, 0, [5]uint64{b.Base() + off})
+					_, err := m.Run(th, 0, engine.Args{R1: b.Base() + off})
 					fits := off+uint64(size) <= uint64(i+1)
 					if fits != (err == nil) || err != nil && !strings.Contains(err.Error(), "region") {
 						t.Fatalf("%d bytes at %d of a region of %d: %v", size, off, i+1, err)
@@ -41,19 +41,19 @@ func (e Engine) Regions(t *testing.T) {
 	}
 	p := Program(1, Mov(6, Reg(1)), Load(8, 0, 6, 0), Store(8, 6, 0, K(1)), Call(0), Load(8, 0, 6, 0), Exit())
 	m := e.Image(t, p, true, remove)
-	if _, err := m.Run(th, 0, [5]uint64{base}); err == nil || !strings.Contains(err.Error(), "instruction 4") {
+	if _, err := m.Run(th, 0, engine.Args{R1: base}); err == nil || !strings.Contains(err.Error(), "instruction 4") {
 		t.Errorf("a region that a helper has removed is still there: %v", err)
 	}
 	p.Insns[4] = Store(8, 6, 0, K(2))
 	th.Space.Add(memory.Region{Base: base, Size: regions, Name: "region"})
 	m = e.Image(t, p, true, remove)
-	if _, err := m.Run(th, 0, [5]uint64{base}); err == nil || !strings.Contains(err.Error(), "instruction 4") {
+	if _, err := m.Run(th, 0, engine.Args{R1: base}); err == nil || !strings.Contains(err.Error(), "instruction 4") {
 		t.Errorf("a region that a helper has removed can still be written: %v", err)
 	}
 	loop := Program(1, Mov(6, Reg(1)), Load(8, 0, 6, 0), Call(0), If(code.JEQ, 0, K(0), -3), Exit())
 	m = e.Image(t, loop, true, func(t *engine.Thread, _ *[5]uint64) uint64 { return 1 })
 	th.Space.Add(memory.Region{Base: base, Size: regions, Name: "region"})
-	if _, err := m.Run(th, 0, [5]uint64{base}); err != nil {
+	if _, err := m.Run(th, 0, engine.Args{R1: base}); err != nil {
 		t.Errorf("a region that has come back: %v", err)
 	}
 }

@@ -155,7 +155,7 @@ func (g *ground) drop() error {
 func (g *ground) run(m engine.Image, s *State) error {
 	copy(g.value.Bytes(), s.Value)
 	copy(g.packet.Bytes(), s.Packet)
-	_, err := m.Run(g.thread, 0, [5]uint64{g.context.Base()})
+	_, err := m.Run(g.thread, 0, engine.Args{R1: g.context.Base()})
 	copy(s.Value, g.value.Bytes())
 	copy(s.Packet, g.packet.Bytes())
 	if g.hash != nil {

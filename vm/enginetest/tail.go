@@ -43,7 +43,7 @@ func (e Engine) TailCalls(t *testing.T, other Engine) {
 			{"out of a function again", 0, 20 + 100 + 6 + 7 + 8 + 9 + 1000},
 		} {
 			for range 2 {
-				r0, err := images[c.image].Run(th, 0, [5]uint64{})
+				r0, err := images[c.image].Run(th, 0, engine.Args{})
 				if err != nil || r0 != c.want {
 					t.Errorf("%s, checked %v: %d and %v, not %d", c.name, checked, r0, err, c.want)
 				}
@@ -57,7 +57,7 @@ func (e Engine) TailCalls(t *testing.T, other Engine) {
 		}))
 		failing.Name = "failing"
 		var f *engine.Fault
-		if _, err := images[4].Run(th, 0, [5]uint64{}); !errors.As(err, &f) || f.Program != "failing" || f.Slot != 1 {
+		if _, err := images[4].Run(th, 0, engine.Args{}); !errors.As(err, &f) || f.Program != "failing" || f.Slot != 1 {
 			t.Errorf("the program that is gone on in fails with %v", err)
 		}
 	}
@@ -84,7 +84,7 @@ func (e Engine) TailCallbacks(t *testing.T, other Engine) {
 		// 10:
 		Mov(0, K(200)), Exit()), false, tail, call)
 	for range 2 {
-		if r0, err := first.Run(NewThread(t, false), 0, [5]uint64{}); err != nil || r0 != 201 {
+		if r0, err := first.Run(NewThread(t, false), 0, engine.Args{}); err != nil || r0 != 201 {
 			t.Errorf("the callbacks return %d and %v, not 201", r0, err)
 		}
 	}

@@ -25,7 +25,7 @@ func BenchmarkRun(b *testing.B) {
 	th := enginetest.NewThread(b, true)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := m.Run(th, 0, [5]uint64{}); err != nil {
+		if _, err := m.Run(th, 0, engine.Args{}); err != nil {
 			b.Fatal(err)
 		}
 	}

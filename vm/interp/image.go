@@ -53,9 +53,9 @@ func New(p *code.Program, helpers []engine.Helper) (*Image, error) {
 }
 
 // Run implements [engine.Image].
-func (m *Image) Run(t *engine.Thread, slot int, args [5]uint64) (uint64, error) {
+func (m *Image) Run(t *engine.Thread, slot int, args engine.Args) (uint64, error) {
 	if err := m.runnable(t, slot); err != nil {
-		return 0, engine.NewFault(m.program.Name, slot, [11]uint64{1: args[0], args[1], args[2], args[3], args[4]}, err)
+		return 0, engine.NewFault(m.program.Name, slot, [11]uint64{1: args.R1, args.R2, args.R3, args.R4, args.R5}, err)
 	}
 	outer, depth := t.Begin(m, &t.Left), t.Depth
 	r0, err := m.run(t, slot, &args)

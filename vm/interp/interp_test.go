@@ -27,7 +27,7 @@ func TestAllocations(t *testing.T) {
 		m := interpreter.Image(t, p, checked, func(_ *engine.Thread, a *[5]uint64) uint64 { return a[0] })
 		th := NewThread(t, checked)
 		n := testing.AllocsPerRun(100, func() {
-			if _, err := m.Run(th, 0, [5]uint64{}); err != nil {
+			if _, err := m.Run(th, 0, engine.Args{}); err != nil {
 				t.Fatal(err)
 			}
 		})

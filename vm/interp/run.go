@@ -25,9 +25,9 @@ type frame struct {
 const done = -1
 
 // run runs the function that begins at the slot. It does what loop leaves to it.
-func (m *Image) run(t *engine.Thread, pc int, args *[5]uint64) (uint64, error) {
+func (m *Image) run(t *engine.Thread, pc int, args *engine.Args) (uint64, error) {
 	s := state{code: m.code, image: m, depth: t.Depth, outer: t.Depth, fuel: t.Slice() - int64(m.lengths[pc])}
-	copy(s.r[1:6], args[:])
+	s.r[1], s.r[2], s.r[3], s.r[4], s.r[5] = args.R1, args.R2, args.R3, args.R4, args.R5
 	s.r[10] = t.Stack.Base() + uint64(s.depth+1)*engine.FrameSize
 	s.reads.reset(t)
 	s.writes.write = true

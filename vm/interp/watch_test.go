@@ -15,7 +15,7 @@ type watchedImage struct {
 	seen *int
 }
 
-func (w watchedImage) Run(t *engine.Thread, slot int, args [5]uint64) (uint64, error) {
+func (w watchedImage) Run(t *engine.Thread, slot int, args engine.Args) (uint64, error) {
 	t.Watch = func(p *code.Program, at, depth int, r *[11]uint64) {
 		*w.seen++
 		if want := t.Stack.Base() + uint64(depth+1)*engine.FrameSize; r[10] != want {
@@ -48,7 +48,7 @@ func TestWatchedOnce(t *testing.T) {
 	p := enginetest.Program(0, enginetest.Mov(0, enginetest.K(3)), enginetest.Mov(1, enginetest.Reg(0)), enginetest.Exit())
 	seen := 0
 	m := watchedImage{interpreter.Image(t, p, true), &seen}
-	if _, err := m.Run(enginetest.NewThread(t, true), 0, [5]uint64{}); err != nil {
+	if _, err := m.Run(enginetest.NewThread(t, true), 0, engine.Args{}); err != nil {
 		t.Fatal(err)
 	}
 	if seen != 3 {

@@ -9,7 +9,7 @@ import (
 )
 
 // access emits loads, stores and atomic instructions.
-func (c *compiler) access(in code.Insn) {
+func (c *compiler) loadStore(in code.Insn) {
 	base, write := in.Dst(), true
 	if in.Class() == code.ClassLDX || in.Mode() == code.ModeATOMIC && in.Imm == code.AtomicLoad {
 		base, write = in.Src(), false

@@ -35,14 +35,14 @@ func BenchmarkRun(b *testing.B) {
 	th := enginetest.NewThread(b, false)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := m.Run(th, 0, [5]uint64{}); err != nil {
+		if _, err := m.Run(th, 0, engine.Args{}); err != nil {
 			b.Fatal(err)
 		}
 	}
 }
 
 // TestTable prints the speeds beside those of gcc -O2: short pieces in turn, of which the fastest counts, so that what else the machine
-// does matters less. SKEP_BENCH=1 go test -run Table -v ./vm/jit
+// does matters less. SKEP_BENCH=1 go test -run Table -v ./vm/jit; internal/bench reads the lines that begin with BENCH.
 func TestTable(t *testing.T) {
 	if os.Getenv("SKEP_BENCH") == "" {
 		t.Skip("a measurement: SKEP_BENCH=1 asks for it")
@@ -54,6 +54,7 @@ func TestTable(t *testing.T) {
 		fmt.Fprintf(w, "%s\t", name)
 	}
 	fmt.Fprintln(w, "jit/gcc\tinterp ns/insn\t")
+	var lines []string
 	for _, loop := range enginetest.Loops {
 		runs := []enginetest.Run{enginetest.PrepareC(t, loop), compiler.Prepare(t, loop, false), compiler.Prepare(t, loop, true),
 			interpreter.Prepare(t, loop, false), interpreter.Prepare(t, loop, true)}
@@ -78,8 +79,14 @@ func TestTable(t *testing.T) {
 			fmt.Fprintf(w, "%.2f\t", ns[i][0])
 		}
 		fmt.Fprintf(w, "%.2f\t%.2f\t\n", ns[1][0]/ns[0][0], ns[3][0]/float64(loop.Insns))
+		for i := 1; i < len(runs); i++ {
+			lines = append(lines, fmt.Sprintf("BENCH|%s, %s loop|%.2f|ns|%.2f", names[i], loop.Name, ns[i][0], ns[0][0]))
+		}
 	}
 	w.Flush()
+	for _, l := range lines {
+		fmt.Println(l)
+	}
 	enterAndLeave(t)
 	collections(t)
 }
@@ -93,7 +100,7 @@ func enterAndLeave(t *testing.T) {
 	for range 200 {
 		start := time.Now()
 		for range runs {
-			if _, err := m.Run(th, 0, [5]uint64{}); err != nil {
+			if _, err := m.Run(th, 0, engine.Args{}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -128,11 +135,12 @@ func collections(t *testing.T) {
 	th := enginetest.NewThread(t, false)
 	ended := make(chan error)
 	go func() {
-		_, err := m.Run(th, 0, [5]uint64{})
+		_, err := m.Run(th, 0, engine.Args{})
 		ended <- err
 	}()
 	middle, longest = measure()
 	th.Stop.Store(true)
 	<-ended
 	fmt.Printf("beside a program that never ends: %v, at most %v\n", middle, longest)
+	fmt.Printf("BENCH|longest garbage collection beside a program|%.2f|ms|\n", float64(longest.Microseconds())/1000)
 }

@@ -34,49 +34,6 @@ const (
 
 func (c *compiler) detect() { c.extended = cpu.ARM64.HasATOMICS }
 
-// routines emits what all functions use. They find in tmp2 where to go on.
-func (c *compiler) routines() {
-	c.common.done = c.here()
-	c.store(ctx, offRegs, regs[0])
-	c.setExit(exitDone, 0)
-	c.toGo()
-
-	c.common.call = c.here() // exit has been set
-	c.store(ctx, offPC, tmp2)
-	c.toGo()
-
-	c.common.fuel = c.saveAll()
-	c.setExit(exitFuel, 0)
-	c.toGo()
-	c.common.packet = c.saveAll()
-	c.toGo() // exit has been set
-	c.common.depth = c.saveAll()
-	c.setExit(exitDepth, 0)
-	c.toGo()
-	c.common.ret = c.saveAll()
-	c.setExit(exitReturn, 0)
-	c.toGo()
-	c.common.access = c.saveAll()
-	c.store(ctx, offAddr, tmp)
-	c.setExit(exitAccess, 0)
-	c.toGo()
-	c.common.restore = c.restore()
-	for size := range 4 {
-		c.common.reads[size] = c.lookup(offReads, size)
-		c.common.writes[size] = c.lookup(offWrites, size)
-	}
-}
-
-// saveAll begins a routine that may end the program or that needs everything preserved: the registers that helpers may change.
-func (c *compiler) saveAll() int {
-	start := c.here()
-	c.store(ctx, offPC, tmp2)
-	for r := range 6 {
-		c.store(ctx, offRegs+8*int32(r), regs[r])
-	}
-	return start
-}
-
 // setExit says why Go is wanted.
 func (c *compiler) setExit(why, row int32) {
 	c.movImm(tmp3, uint64(row<<rowShift|why))
@@ -206,54 +163,14 @@ func (c *compiler) fits() error {
 	return nil
 }
 
-func (c *compiler) insn(in code.Insn) {
-	switch in.Class() {
-	case code.ClassALU, code.ClassALU64:
-		c.arithmetic(in)
-	case code.ClassJMP, code.ClassJMP32:
-		c.control(in)
-	case code.ClassLD:
-		if in.Op == code.LoadImm64 {
-			c.movImm(regs[in.Dst()], uint64(uint32(in.Imm))|uint64(c.p.Insns[c.at+1].Imm)<<32)
-			return
-		}
-		c.setExit(exitPacket, int32(c.at))
-		c.leave(c.common.packet)
-	default:
-		c.loadStore(in)
-	}
-}
-
-func (c *compiler) control(in code.Insn) {
-	switch in.Op {
-	case code.Exit:
-		c.epilogue()
-	case code.CallOp:
-		c.call(in)
-	case code.Goto, code.GotoLong:
-		c.budget(in)
-		if in.Target(c.at) != c.at+1 {
-			c.jump(always, c.place(in.Target(c.at)))
-		}
-	case code.MayGoto:
-		c.budget(in)
-		c.load(tmp, ctx, offLoops)
-		c.access(opLDR, 2, tmp2, tmp, 0, zero)
-		c.compareImm(0, tmp2, 0, zero)
-		c.jump(ifEqual, c.place(in.Target(c.at)))
-		c.addImm(0, tmp2, tmp2, -1, zero)
-		c.access(opSTR, 2, tmp2, tmp, 0, zero)
-	default:
-		c.budget(in)
-		c.jump(c.test(in), c.place(in.Target(c.at)))
-	}
-}
-
-// conditions has those of the comparisons.
-var conditions = [16]byte{
-	code.JEQ >> 4: ifEqual, code.JNE >> 4: ifNotEqual, code.JSET >> 4: ifNotEqual,
-	code.JGT >> 4: ifAbove, code.JGE >> 4: ifNotBelow, code.JLT >> 4: ifBelow, code.JLE >> 4: ifNotAbove,
-	code.JSGT >> 4: ifGreater, code.JSGE >> 4: ifNotLess, code.JSLT >> 4: ifLess, code.JSLE >> 4: ifNotGreater,
+// mayGoto counts down, and jumps out when there is nothing left.
+func (c *compiler) mayGoto(out int) {
+	c.load(tmp, ctx, offLoops)
+	c.access(opLDR, 2, tmp2, tmp, 0, zero)
+	c.compareImm(0, tmp2, 0, zero)
+	c.jump(ifEqual, out)
+	c.addImm(0, tmp2, tmp2, -1, zero)
+	c.access(opSTR, 2, tmp2, tmp, 0, zero)
 }
 
 // test compares, and returns the condition to jump on.
@@ -279,24 +196,13 @@ func (c *compiler) test(in code.Insn) byte {
 	return conditions[in.Alu()>>4]
 }
 
-func (c *compiler) call(in code.Insn) {
-	if in.Src() == code.CallLocal {
-		c.load(tmp, ctx, offLimit)
-		c.rrr(wide|opSUBS, zero, frame, tmp)
-		c.slow(c.jumpFar(ifNotBelow), c.common.depth)
-		c.word(opBL)
-		c.patch(c.here(), c.funcs[c.p.FuncAt(in.Target(c.at))].start)
-		return
-	}
-	if a := c.p.Calls[in.Imm].Array; a != nil && !c.checked {
-		c.array(a)
-		return
-	}
-	for r := range c.arguments(in) {
-		c.store(ctx, offRegs+8*int32(r+1), regs[r+1])
-	}
-	c.setExit(exitCall, in.Imm)
-	c.leave(c.common.call)
+// callLocal calls a function of the program, if there is a frame left.
+func (c *compiler) callLocal(f int) {
+	c.load(tmp, ctx, offLimit)
+	c.rrr(wide|opSUBS, zero, frame, tmp)
+	c.slow(c.jumpFar(ifNotBelow), c.common.depth)
+	c.word(opBL)
+	c.patch(c.here(), c.funcs[f].start)
 }
 
 // array looks up the key at r2.

@@ -54,7 +54,7 @@ func (a *agreement) run(t *testing.T, insns []code.Insn) bool {
 		clear(a.thread.Stack.Bytes())
 		clear(a.block.Bytes())
 		a.thread.Budget = 20_000
-		r0, err := m.Run(a.thread, 0, [5]uint64{a.block.Base(), 64, a.fixed.Base(), 60, uint64(len(insns))})
+		r0, err := m.Run(a.thread, 0, engine.Args{R1: a.block.Base(), R2: 64, R3: a.fixed.Base(), R4: 60, R5: uint64(len(insns))})
 		var fault *engine.Fault
 		if err != nil && !errors.As(err, &fault) {
 			t.Fatal(err)

@@ -22,6 +22,7 @@ type Image struct {
 	program *code.Program
 	helpers []engine.Helper
 	checked bool
+	few     bool   // neither checked nor using r7 to r9
 	mem     []byte // executable, not writable
 	base    uint64
 	size    uint64
@@ -58,7 +59,11 @@ func (c *compiler) image(helpers []engine.Helper) (*Image, error) {
 		_ = unix.Munmap(mem)
 		return nil, fmt.Errorf("program %s: making machine code executable: %w", p.Name, err)
 	}
-	return &Image{p, helpers, c.checked, mem, uint64(uintptr(unsafe.Pointer(unsafe.SliceData(mem)))), uint64(len(mem)), c.places, c.funcs, c.common.done}, nil
+	return &Image{
+		program: p, helpers: helpers, checked: c.checked, few: !c.checked && (len(c.used) == 0 || c.used[len(c.used)-1] == 6),
+		mem: mem, base: uint64(uintptr(unsafe.Pointer(unsafe.SliceData(mem)))), size: uint64(len(mem)), places: c.places, funcs: c.funcs,
+		done: c.common.done,
+	}, nil
 }
 
 // Close implements [engine.Image].

@@ -54,13 +54,13 @@ func TestArray(t *testing.T) {
 				if key < array.Entries {
 					want = array.Base + uint64(key)*uint64(array.Stride) + uint64(th.CPU)*uint64(array.CPU)
 				}
-				if got, err := m.Run(th, 0, [5]uint64{uint64(key)}); err != nil || got != want {
+				if got, err := m.Run(th, 0, engine.Args{R1: uint64(key)}); err != nil || got != want {
 					t.Errorf("%+v, cpu %d, key %d: %#x and %v, not %#x", array, th.CPU, key, got, err, want)
 				}
 			}
 		}
 		checked := compiler.Image(t, p, true, called)
-		if got, err := checked.Run(NewThread(t, true), 0, [5]uint64{}); err != nil || got != 1 {
+		if got, err := checked.Run(NewThread(t, true), 0, engine.Args{}); err != nil || got != 1 {
 			t.Errorf("checked code, which may be wrong about the map, has not called the helper: %d and %v", got, err)
 		}
 	}

@@ -7,13 +7,14 @@ import (
 	"strings"
 	"testing"
 
+	"skep/vm/engine"
 	. "skep/vm/enginetest"
 )
 
 // TestMapping looks that no memory of the process can be both written and executed, while there is machine code.
 func TestMapping(t *testing.T) {
 	m := compiler.Image(t, Program(0, Mov(0, K(1)), Exit()), true)
-	if _, err := m.Run(NewThread(t, true), 0, [5]uint64{}); err != nil {
+	if _, err := m.Run(NewThread(t, true), 0, engine.Args{}); err != nil {
 		t.Fatal(err)
 	}
 	maps, err := os.ReadFile("/proc/self/maps")

@@ -22,7 +22,7 @@ var errNone = errors.New("there is no compiler to machine code for this machine"
 func New(*code.Program, []engine.Helper, bool) (*Image, error) { return nil, errNone }
 
 // Run implements [engine.Image].
-func (*Image) Run(*engine.Thread, int, [5]uint64) (uint64, error) { return 0, errNone }
+func (*Image) Run(*engine.Thread, int, engine.Args) (uint64, error) { return 0, errNone }
 
 // Close implements [engine.Image].
 func (*Image) Close() error { return nil }

@@ -26,11 +26,17 @@ func (n *native) enter() { enter(&n.state) }
 //go:noescape
 func resume(s *state)
 
+// resumeFew is resume for programs that do not use r7 to r9. Where they keep these for a caller, as all functions do that a tail call
+// leaves, they keep whatever is there, and nobody looks.
+//
+//go:noescape
+func resumeFew(s *state)
+
 // Run implements [engine.Image].
-func (m *Image) Run(t *engine.Thread, slot int, args [5]uint64) (uint64, error) {
+func (m *Image) Run(t *engine.Thread, slot int, args engine.Args) (uint64, error) {
 	n, f, err := m.runnable(t, slot)
 	if err != nil {
-		return 0, engine.NewFault(m.program.Name, slot, [11]uint64{1: args[0], args[1], args[2], args[3], args[4]}, err)
+		return 0, engine.NewFault(m.program.Name, slot, [11]uint64{1: args.R1, args.R2, args.R3, args.R4, args.R5}, err)
 	}
 	outer, depth := t.Begin(m, &n.fuel), t.Depth
 	var r0 uint64
@@ -88,7 +94,7 @@ func (n *native) saveRun() saved { return saved{n.pc, n.sp, n.regs, n.fuel} }
 func (n *native) restoreRun(s *saved) { n.pc, n.sp, n.regs, n.fuel = s.pc, s.sp, s.regs, s.fuel }
 
 // run runs a function, and does for the machine code what it leaves for.
-func (m *Image) run(t *engine.Thread, n *native, f *function, args *[5]uint64) (r0 uint64, err error) {
+func (m *Image) run(t *engine.Thread, n *native, f *function, args *engine.Args) (r0 uint64, err error) {
 	base := t.Stack.Base()
 	n.running++
 	n.limit = base + engine.MaxFrames*engine.FrameSize
@@ -96,7 +102,7 @@ func (m *Image) run(t *engine.Thread, n *native, f *function, args *[5]uint64) (
 	n.cpu = uint64(t.CPU)
 	n.fuel = t.Slice()
 	// One by one: copied as a whole, the processor would have to wait for each.
-	n.regs[0], n.regs[1], n.regs[2], n.regs[3], n.regs[4], n.regs[5] = 0, args[0], args[1], args[2], args[3], args[4]
+	n.regs[0], n.regs[1], n.regs[2], n.regs[3], n.regs[4], n.regs[5] = 0, args.R1, args.R2, args.R3, args.R4, args.R5
 	n.regs[6], n.regs[7], n.regs[8], n.regs[9] = 0, 0, 0, 0
 	n.regs[10] = base + uint64(t.Depth)*engine.FrameSize
 	n.pc = m.address(f.entry)
@@ -157,10 +163,13 @@ func (m *Image) calls(t *engine.Thread, n *native, base uint64) {
 			n.exit = exitPending
 			return
 		}
-		if m.checked {
+		switch {
+		case m.few:
+			resumeFew(&n.state)
+		case m.checked:
 			n.refresh(t)
 			enter(&n.state)
-		} else {
+		default:
 			resume(&n.state)
 		}
 	}

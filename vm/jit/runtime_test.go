@@ -73,7 +73,7 @@ func TestRuntime(t *testing.T) {
 			th.Budget = math.MaxInt64
 			threads = append(threads, th)
 			wg.Go(func() {
-				if _, err := m.Run(th, 0, [5]uint64{}); !errors.Is(err, engine.ErrStopped) {
+				if _, err := m.Run(th, 0, engine.Args{}); !errors.Is(err, engine.ErrStopped) {
 					t.Errorf("%s ended with %v, not because it was stopped", loop.Name, err)
 				}
 			})
@@ -104,7 +104,7 @@ func TestAllocations(t *testing.T) {
 		m := compiler.Image(t, p, checked, func(_ *engine.Thread, a *[5]uint64) uint64 { return a[0] })
 		th := NewThread(t, checked)
 		n := testing.AllocsPerRun(100, func() {
-			if _, err := m.Run(th, 0, [5]uint64{}); err != nil {
+			if _, err := m.Run(th, 0, engine.Args{}); err != nil {
 				t.Fatal(err)
 			}
 		})
@@ -128,13 +128,13 @@ func TestPanic(t *testing.T) {
 	for range 1000 {
 		func() {
 			defer func() { _ = recover() }()
-			_, _ = m.Run(th, 0, [5]uint64{})
+			_, _ = m.Run(th, 0, engine.Args{})
 			t.Fatal("the panic has got lost")
 		}()
 		th.Reset()
 	}
 	panics = false
-	if r0, err := m.Run(th, 0, [5]uint64{}); r0 != 5 || err != nil {
+	if r0, err := m.Run(th, 0, engine.Args{}); r0 != 5 || err != nil {
 		t.Errorf("after panics the program returns %d, %v", r0, err)
 	}
 }
@@ -157,7 +157,7 @@ func TestShared(t *testing.T) {
 		for range runners {
 			th := NewThread(t, false)
 			wg.Go(func() {
-				if _, err := m.Run(th, 0, [5]uint64{block.Base()}); err != nil {
+				if _, err := m.Run(th, 0, engine.Args{R1: block.Base()}); err != nil {
 					t.Error(err)
 				}
 			})

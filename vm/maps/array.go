@@ -3,6 +3,7 @@ package maps
 import (
 	"encoding/binary"
 	"math"
+	"sync"
 	"unsafe"
 
 	"github.com/cilium/ebpf"
@@ -15,8 +16,9 @@ type Array struct {
 	base
 	block  *memory.Block
 	values unsafe.Pointer
-	stride uintptr // from value to value
-	cpu    uintptr // from CPU to CPU; 0 if there is one copy for all
+	stride uintptr   // from value to value
+	cpu    uintptr   // from CPU to CPU; 0 if there is one copy for all
+	keys   sync.Pool // of walks, *[4]byte
 }
 
 func newArray(a *attr, opts Options) (Map, error) {
@@ -126,10 +128,14 @@ func (m *Array) mayUpdate(i uint32, flags uint64) error {
 }
 
 func (m *Array) ForEach(cpu int, f func(key []byte, value uint64) bool) (int, error) {
-	key := make([]byte, 4)
+	key, ok := m.keys.Get().(*[4]byte)
+	if !ok {
+		key = new([4]byte)
+	}
+	defer m.keys.Put(key)
 	for i := range m.maxEntries {
-		binary.NativeEndian.PutUint32(key, uint32(i))
-		if !f(key, address(m.at(cpu, uint32(i)))) {
+		binary.NativeEndian.PutUint32(key[:], uint32(i))
+		if !f(key[:], address(m.at(cpu, uint32(i)))) {
 			return i + 1, nil
 		}
 	}
