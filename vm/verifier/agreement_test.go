@@ -57,8 +57,8 @@ func (y *tally) add(name string, r *Result, k kernelAnswer) {
 
 func (y *tally) String() string {
 	n := y.same + y.unsound + y.strict
-	return fmt.Sprintf("%d programs: %d same verdict (%.1f %%), %d accepted where the kernel rejects, %d too strict, %d not modelled %v; of %d accepted %d have the kernel's number of instructions (%.1f %%), %d of states",
-		n+y.unmodelled, y.same, 100*float64(y.same)/float64(max(1, n)), y.unsound, y.strict, y.unmodelled, y.missing, y.accepted, y.sameInsns,
+	return fmt.Sprintf("%d programs: %d same verdict (%.1f %%), %d accepted where the kernel rejects, %d too strict, %d that it says nothing of, %d not modelled %v; of %d accepted %d have the kernel's number of instructions (%.1f %%), %d of states",
+		n+y.unmodelled, y.same, 100*float64(y.same)/float64(max(1, n)), y.unsound, y.strict, y.unasked, y.unmodelled, y.missing, y.accepted, y.sameInsns,
 		100*float64(y.sameInsns)/float64(max(1, y.accepted)), y.sameStates)
 }
 

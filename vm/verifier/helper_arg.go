@@ -67,7 +67,13 @@ func (v *verifier) checkArgKind(c *helperCall, n int, a helper.Arg, r *reg) {
 	}
 	switch a.Kind() {
 	case helper.Ctx:
-		ok, want = r.kind == ptrCtx || v.ctxIsBTF(c, r), "the context"
+		ok, want = r.kind == ptrCtx, "the context"
+		if v.socketIsBTF() && c.Name == "get_socket_cookie" {
+			if !r.isNull() {
+				v.socketArg(c, n, a|helper.MaybeNull, r)
+			}
+			return
+		}
 	case helper.ConstMap:
 		ok, want = r.kind == constMap, "a map"
 	case helper.MapKey, helper.MapValue, helper.Mem:
@@ -81,8 +87,12 @@ func (v *verifier) checkArgKind(c *helperCall, n int, a helper.Arg, r *reg) {
 		}
 	case helper.SockCommon, helper.BTFSockCommon:
 		ok, want = r.kind == ptrSocket || r.kind == ptrSockCommon || r.kind == ptrTCPSock, "a socket"
-		if r.kind == ptrBTF {
-			v.unmodelled("BTF pointers to sockets")
+		if r.kind == ptrBTF && a.Kind() == helper.BTFSockCommon {
+			v.socketArg(c, n, a, r)
+			return
+		}
+		if ok && a.Kind() == helper.BTFSockCommon && v.socketIsBTF() {
+			v.unmodelled("sockets that are none of the kernel's structs in tracing programs")
 		}
 	case helper.RingbufMem:
 		ok, want = r.kind == ptrMem && r.flags&ringbufMem != 0, "a record of bpf_ringbuf_reserve"
@@ -92,7 +102,14 @@ func (v *verifier) checkArgKind(c *helperCall, n int, a helper.Arg, r *reg) {
 		ok, want = r.kind == ptrStack, "a pointer to the stack"
 	case helper.ConstStr:
 		ok, want = r.kind == ptrMapValue, "a constant string in a read-only map"
+	case helper.Kptr:
+		v.exchanged(c, n, r)
+		return
 	case helper.BTF:
+		if c.hasKptr {
+			v.exchangedFor(c, n, a, r)
+			return
+		}
 		v.checkBTFArg(c, n, a, r)
 		return
 	default:
@@ -104,6 +121,18 @@ func (v *verifier) checkArgKind(c *helperCall, n int, a helper.Arg, r *reg) {
 	if !ok {
 		v.rejectReg(n, "argument", "r%d must be %s for %s, and is %s", n, want, c.title(), r.describe())
 	}
+}
+
+// socketArg asks for a pointer to a socket as the kernel knows it.
+func (v *verifier) socketArg(c *helperCall, n int, a helper.Arg, r *reg) {
+	if r.flags&rcu != 0 {
+		v.rejectReg(n, "argument", "r%d is protected by RCU only, and cannot be given to %s", n, c.title())
+	}
+	named := *c.Helper
+	named.BTF = "sock_common"
+	other := *c
+	other.Helper = &named
+	v.checkBTFArg(&other, n, a, r)
 }
 
 // checkArgOffset asks that pointers that mean a whole are not moved.

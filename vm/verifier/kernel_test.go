@@ -128,6 +128,7 @@ var processed = regexp.MustCompile(`processed (\d+) insns .* total_states (\d+) 
 
 // load asks the kernel. With verbose, the log has each instruction.
 func (k *kernelUnderTest) load(p *program, verbose bool) kernelAnswer {
+	var types btf.Builder
 	var b bytes.Buffer
 	for i, in := range p.insns {
 		if m := p.maps[i]; m != nil {
@@ -136,6 +137,13 @@ func (k *kernelUnderTest) load(p *program, verbose bool) kernelAnswer {
 				return kernelAnswer{err: err, log: "map: " + err.Error()}
 			}
 			in.Imm = int32(fd)
+		}
+		if t := p.localType(uint64(uint32(in.Imm))); t != nil && (in.isALU() || in.Op == loadImm64) {
+			id, err := types.Add(t)
+			if err != nil {
+				return kernelAnswer{err: err, log: err.Error()}
+			}
+			in.Imm = int32(id)
 		}
 		if name := p.kfuncs[i]; name != "" {
 			in.Imm, in.Off = k.kfuncID(name), 0
@@ -165,7 +173,7 @@ func (k *kernelUnderTest) load(p *program, verbose bool) kernelAnswer {
 		attr.attachBTF = k.attachID(p.spec)
 	}
 	attr.insns, attr.license = address(insns), address(license)
-	closeBTF := k.addBTF(p, &attr.btfFD, &attr.funcInfo, &attr.funcInfoSize, &attr.funcCount)
+	closeBTF := k.addBTF(p, &types, &attr.btfFD, &attr.funcInfo, &attr.funcInfoSize, &attr.funcCount)
 	defer closeBTF()
 	attr.logLevel, attr.logBuf, attr.logSize = 4, address(k.log), uint32(len(k.log))
 	if verbose {

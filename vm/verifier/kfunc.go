@@ -19,9 +19,6 @@ type kfuncCall struct {
 	size       uint64
 	hasSize    bool // a constant size, of what is returned or made
 	object     iterator
-	made       btf.Type // what is allocated or taken out of a list
-	field      *graphField
-	mapArg     *reg
 }
 
 // kfuncProto is the kernel's prototype of a function; nil if it has none of that name.
@@ -102,10 +99,6 @@ func (v *verifier) callKfunc() (end bool) {
 	if c.name == "bpf_wq_set_callback_impl" {
 		v.asyncCallback(&c.helperCall, v.elemOf(c.mp, c.mapReg.uid))
 	}
-	if c.name == "bpf_rbtree_add_impl" {
-		v.lessCallback(c)
-	}
-	v.convertNodes(c)
 	if c.releaseReg >= 0 {
 		v.cur.release(c.ref)
 		v.forgetReference(c.ref)
@@ -143,7 +136,8 @@ func (v *verifier) kfuncReturns(c *kfuncCall, r *reg) {
 		return
 	}
 	switch {
-	case v.graphReturns(c, r):
+	case c.name == "bpf_obj_new_impl":
+		v.newObject(c, r)
 	case strings.HasPrefix(c.name, "bpf_dynptr_slice"):
 		if !c.hasSize {
 			v.unmodelled("kfunc " + c.name)

@@ -48,7 +48,7 @@ func (v *verifier) kfuncArg(c *kfuncCall, i int) (more int) {
 			v.unmodelled("kfunc " + c.name)
 		}
 	case has("__nullable") && r.isNull() && !sized:
-	case v.graphArg(c, n, p, r, name):
+	case v.allocArg(c, n, r, name):
 	case name == "bpf_dynptr" || name == "bpf_dynptr_kern":
 		v.kfuncDynptr(c, n, r, has("__uninit"))
 	case v.isIterator(c, i):

@@ -75,6 +75,12 @@ func TestObjectsAgree(t *testing.T) {
 	k := runningKernel(t)
 	var y tally
 	for _, s := range objectPrograms(t, k.types) {
+		if os.Getenv("SKEP_ONLY") != "" && !strings.Contains(s.name, os.Getenv("SKEP_ONLY")) {
+			continue
+		}
+		if os.Getenv("SKEP_NAMES") != "" {
+			println(s.name)
+		}
 		y.add(s.name, verify(s.prog, k.version, k.options()), k.load(s.prog, false))
 	}
 	y.log(t, 60)

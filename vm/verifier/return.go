@@ -17,6 +17,12 @@ func (v *verifier) checkReturn() {
 		return
 	}
 	lo, hi, ok := returnRange(v.prog.spec)
+	switch v.prog.spec.Type {
+	case ebpf.LSM:
+		lo, hi, ok = v.lsmReturn()
+	case ebpf.Syscall, ebpf.StructOps:
+		ok = false
+	}
 	if !ok {
 		return
 	}

@@ -109,6 +109,7 @@ type verifier struct {
 	ctx       *ctxTable
 	hook      *btf.FuncProto // of tracing programs, with its arguments
 	hookArgs  []btf.FuncParam
+	hookHints map[int]hookArg
 }
 
 func verify(p *program, kernel Kernel, opt Options) (result *Result) {
