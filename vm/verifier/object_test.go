@@ -57,6 +57,9 @@ func compileObjects(t testing.TB) (objects []string) {
 	}
 	for _, path := range append(own, files...) {
 		for _, cpu := range []string{"v1", "v2", "v3"} {
+			if strings.HasSuffix(path, "_v3.c") && cpu != "v3" {
+				continue // there are no such instructions
+			}
 			object := filepath.Join(dir, strings.TrimSuffix(filepath.Base(path), ".c")+"-"+cpu+".o")
 			text, err := exec.Command("clang", "-target", "bpf", "-mcpu="+cpu, "-O2", "-g", "-Wno-unused", "-c", "-o", object, path).CombinedOutput()
 			if err != nil {
@@ -75,12 +78,6 @@ func TestObjectsAgree(t *testing.T) {
 	k := runningKernel(t)
 	var y tally
 	for _, s := range objectPrograms(t, k.types) {
-		if os.Getenv("SKEP_ONLY") != "" && !strings.Contains(s.name, os.Getenv("SKEP_ONLY")) {
-			continue
-		}
-		if os.Getenv("SKEP_NAMES") != "" {
-			println(s.name)
-		}
 		y.add(s.name, verify(s.prog, k.version, k.options()), k.load(s.prog, false))
 	}
 	y.log(t, 60)

@@ -30,6 +30,12 @@ func (v *verifier) checkReturn() {
 		v.rejectReg(0, "return value", "the program must return a number from %d to %d, not %s", lo, hi, r.describe())
 	}
 	v.markPrecise(0)
+	if v.prog.spec.Type == ebpf.LSM && v.prog.spec.AttachType != ebpf.AttachLSMCgroup {
+		if int64(r.s32min) < lo || int64(r.s32max) > hi { // the hook returns an int
+			v.rejectReg(0, "return value", "the program must return a number from %d to %d", lo, hi)
+		}
+		return
+	}
 	v.returnWithin(r, lo, hi, "the program")
 }
 
