@@ -2,6 +2,7 @@ package verifier
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/cilium/ebpf"
 
@@ -11,66 +12,38 @@ import (
 // allowsHelper reports whether programs of this type may call the helper.
 func (v *verifier) allowsHelper(h *helper.Helper) bool {
 	spec := v.prog.spec
-	if !h.Programs.Has(spec.Type) {
-		return false
+	if h.Flags&helper.Sleeps != 0 && spec.Type != ebpf.LSM {
+		return h.Programs.Has(spec.Type) // older kernels have them for programs only that may sleep
 	}
-	switch spec.Type {
-	case ebpf.Tracing:
-		return v.tracingHelper(h)
-	case ebpf.LSM:
-		return v.lsmHelper(h)
-	case ebpf.SchedCLS, ebpf.SchedACT:
-		return true
-	}
-	if h.Name == "get_cgroup_classid" {
-		v.unmodelled("bpf_get_cgroup_classid without a packet")
-	}
-	return true
-}
-
-// tracingHelper knows which of the helpers for tracing programs belong to which place.
-func (v *verifier) tracingHelper(h *helper.Helper) bool {
-	spec := v.prog.spec
 	trampoline := spec.AttachType == ebpf.AttachTraceFEntry || spec.AttachType == ebpf.AttachTraceFExit || spec.AttachType == ebpf.AttachModifyReturn
-	iter := spec.AttachType == ebpf.AttachTraceIter
-	switch h.Name {
-	case "seq_printf", "seq_write", "seq_printf_btf":
-		return iter
-	case "d_path":
-		return iter || slices.Contains(pathFunctions, spec.AttachTo)
-	case "get_func_ret", "get_func_arg", "get_func_arg_cnt", "get_func_ip":
-		return trampoline
-	case "get_attach_cookie":
-		return trampoline || spec.AttachType == ebpf.AttachTraceRawTp && v.rules.kernel >= linux(6, 9)
-	case "sk_storage_get", "sk_storage_delete":
-		return v.rules.kernel >= linux(5, 11)
-	case "setsockopt", "getsockopt":
-		v.unmodelled("bpf_" + h.Name + " in tracing programs")
-	case "get_cgroup_classid":
+	switch {
+	case h.Name == "d_path" && spec.Type == ebpf.Tracing:
+		return spec.AttachType == ebpf.AttachTraceIter || slices.Contains(pathFunctions, spec.AttachTo)
+	case h.Name == "d_path" && spec.Type == ebpf.LSM, h.Name == "ima_inode_hash", h.Name == "ima_file_hash":
+		return sleepableHook(spec.AttachTo)
+	case (h.Name == "setsockopt" || h.Name == "getsockopt" || h.Name == "get_retval" || h.Name == "set_retval") && (spec.Type == ebpf.Tracing || spec.Type == ebpf.LSM),
+		h.Name == "get_cgroup_classid" && spec.Type != ebpf.SchedCLS && spec.Type != ebpf.SchedACT:
+		if may, known := v.measured(h); known && !may {
+			return false
+		}
+		v.unmodelled("bpf_" + h.Name + " in programs of type " + spec.Type.String())
+	case (h.Name == "sk_storage_get" || h.Name == "sk_storage_delete") && trampoline && strings.HasPrefix(spec.AttachTo, "bpf_sk_storage"):
 		return false
 	}
-	return true
+	if may, known := v.measured(h); known {
+		return may
+	}
+	if spec.Type == ebpf.StructOps {
+		return h.Programs.Has(spec.Type)
+	}
+	v.unmodelled("helpers of programs of type " + spec.Type.String())
+	return false
 }
 
 // pathFunctions are where a path may be written as text.
 var pathFunctions = []string{
 	"security_file_permission", "security_inode_getattr", "security_file_open", "security_path_truncate", "vfs_truncate", "vfs_fallocate",
 	"dentry_open", "vfs_getattr", "filp_close",
-}
-
-func (v *verifier) lsmHelper(h *helper.Helper) bool {
-	spec := v.prog.spec
-	switch h.Name {
-	case "d_path":
-		return sleepableHook(spec.AttachTo)
-	case "setsockopt", "getsockopt", "get_retval", "set_retval":
-		v.unmodelled("bpf_" + h.Name + " at security hooks")
-	case "ima_inode_hash", "ima_file_hash":
-		return sleepableHook(spec.AttachTo)
-	case "get_cgroup_classid":
-		return false
-	}
-	return true
 }
 
 // socketIsBTF reports whether helpers that take sockets take the kernel's own struct in programs of this type.

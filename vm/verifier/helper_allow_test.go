@@ -51,6 +51,9 @@ func TestHelpersAgree(t *testing.T) {
 		set := make([]byte, 32)
 		for n := int32(1); n <= helper.Max(); n++ {
 			h := helper.ByNumber(n)
+			if h.Flags&helper.Sleeps != 0 || h.Name == "probe_write_user" || h.Name == "override_return" {
+				continue // that depends on the program, or on what the kernel is locked down to
+			}
 			var insns asm.Instructions
 			for r := asm.R1; r <= asm.R5; r++ {
 				insns = append(insns, asm.Mov.Imm(r, 0))
@@ -69,7 +72,7 @@ func TestHelpersAgree(t *testing.T) {
 				yes, no, set = nil, nil, nil
 				break // the kernel has not this type of programs, or says nothing of it
 			}
-			have := a.accepted || !strings.Contains(a.log, "unknown func") && !strings.Contains(a.log, "cannot use helper") && !strings.Contains(a.log, "invalid func") && !strings.Contains(a.log, "not supported for program type")
+			have := a.accepted || !strings.Contains(a.log, "unknown func") && !strings.Contains(a.log, "cannot use helper") && !strings.Contains(a.log, "invalid func") && !strings.Contains(a.log, "not supported for program type") && !strings.Contains(a.log, "not allowed in probe")
 			if have {
 				set[n/8] |= 1 << (n % 8)
 			}

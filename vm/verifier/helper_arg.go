@@ -21,6 +21,9 @@ func readsPacket(c *helper.Helper) bool {
 // checkArg checks argument i, which is in r(i+1).
 func (v *verifier) checkArg(c *helperCall, i int, a helper.Arg) {
 	n := i + 1
+	if c.Name == "sk_assign" && i == 1 && v.prog.spec.Type == ebpf.SkLookup {
+		a |= helper.MaybeNull // no socket is one, too
+	}
 	r := v.read(uint8(n))
 	if a.Kind() == helper.Anything {
 		return
