@@ -33,6 +33,7 @@ func (y *tally) add(name string, r *Result, k kernelAnswer) {
 			y.missing = map[string]int{}
 		}
 		y.missing[r.Missing]++
+		y.lines = append(y.lines, fmt.Sprintf("%s: not modelled: %s (kernel: accepted %v)", name, r.Missing, k.accepted))
 	case r.Verdict == Accepted && !k.accepted:
 		y.unsound++
 		y.lines = append(y.lines, fmt.Sprintf("%s: UNSOUND: kernel: %s", name, k.reason()))

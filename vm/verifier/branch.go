@@ -106,9 +106,9 @@ func (v *verifier) notNull(r *reg) bool {
 	case ptrSocket, ptrTCPSock, ptrMapValue, ptrMapKey, ptrSockCommon:
 		return true
 	case ptrBTF:
-		return r.flags&trusted != 0
+		return r.trusted() && v.rules.memoryNotNull
 	case ptrMem:
-		return r.flags&untrusted == 0
+		return r.flags&untrusted == 0 && v.rules.memoryNotNull
 	case constMap:
 		return v.rules.kernel >= linux(6, 17)
 	}
