@@ -96,9 +96,9 @@ func TestMutationsAgree(t *testing.T) {
 		}
 		p := mutate(b.prog, g)
 		r := verify(p, k.version, k.options())
-		y.add(fmt.Sprintf("%s seed %d", b.name, s), r, k.load(p, false))
+		y.add(sample{fmt.Sprintf("%s seed %d", b.name, s), p}, r, k.load(p, false))
 	}
-	y.log(t, 80)
+	y.log(t, k, 80)
 	if y.unsound > 0 {
 		t.Errorf("%d programs are accepted that the kernel rejects", y.unsound)
 	}

@@ -78,9 +78,9 @@ func TestObjectsAgree(t *testing.T) {
 	k := runningKernel(t)
 	var y tally
 	for _, s := range objectPrograms(t, k.types) {
-		y.add(s.name, verify(s.prog, k.version, k.options()), k.load(s.prog, false))
+		y.add(s, verify(s.prog, k.version, k.options()), k.load(s.prog, false))
 	}
-	y.log(t, 60)
+	y.log(t, k, 60)
 	if y.unsound > 0 {
 		t.Error("programs are accepted that the kernel rejects")
 	}
