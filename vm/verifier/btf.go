@@ -37,8 +37,11 @@ func (v *verifier) btfAccess(a access, r *reg, off int) {
 		v.objectAccess(a, r, off)
 		return
 	}
-	if a.write {
+	if a.write && !v.operationWrites(r, off, a.size) {
 		v.rejectReg(a.reg, "read only", "structs of the kernel cannot be written")
+	}
+	if a.write {
+		return
 	}
 	target, field := v.member(a.reg, r.typ, off, a.size, 0)
 	if a.value < 0 {

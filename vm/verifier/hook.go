@@ -1,6 +1,7 @@
 package verifier
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/cilium/ebpf"
@@ -289,4 +290,31 @@ func (v *verifier) loadedBTF(x *reg, off int) {
 	}
 	t, _ := v.argType(off)
 	x.typ = btf.UnderlyingType(t.(*btf.Pointer).Target)
+	if v.prog.spec.Type == ebpf.StructOps && x.typ.TypeName() == "sock" {
+		x.typ = v.kernelStruct("tcp_sock") // congestion control is of TCP
+	}
+}
+
+// operationWrites reports whether programs for congestion control may write a member of the socket.
+func (v *verifier) operationWrites(r *reg, off, size int) bool {
+	if v.prog.spec.Type != ebpf.StructOps || r.typ.TypeName() != "tcp_sock" {
+		return false
+	}
+	// Both structs that it begins with are at its start.
+	for name, writable := range map[string][]string{
+		"tcp_sock":             {"snd_cwnd", "snd_cwnd_cnt", "snd_cwnd_stamp", "snd_ssthresh", "ecn_flags", "app_limited"},
+		"inet_connection_sock": {"icsk_ca_priv", "icsk_ack"},
+		"sock":                 {"sk_pacing_rate", "sk_pacing_status"},
+	} {
+		for _, m := range v.kernelStruct(name).Members {
+			n, err := btf.Sizeof(m.Type)
+			if m.Name == "icsk_ack" {
+				n = 1 // its first member
+			}
+			if at := int(m.Offset.Bytes()); err == nil && slices.Contains(writable, m.Name) && off >= at && off+size <= at+n {
+				return true
+			}
+		}
+	}
+	return false
 }

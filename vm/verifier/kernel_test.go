@@ -7,6 +7,7 @@ import (
 	"os"
 	"regexp"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -42,6 +43,10 @@ func (k *kernelUnderTest) attachID(spec *ebpf.ProgramSpec) uint32 {
 	var tp *btf.Typedef
 	var f *btf.Func
 	name := spec.AttachTo
+	if ops, _, ok := strings.Cut(name, ":"); ok && spec.Type == ebpf.StructOps {
+		id, _ := k.types.TypeID(structOf(k.types, ops))
+		return uint32(id)
+	}
 	switch {
 	case spec.Type == ebpf.LSM:
 		name = "bpf_lsm_" + name
@@ -169,8 +174,11 @@ func (k *kernelUnderTest) load(p *program, verbose bool) kernelAnswer {
 		lineCount, attachBTF uint32
 		attachProg, corN     uint32
 	}{progType: uint32(p.spec.Type), insnCount: uint32(len(p.insns)), attachType: uint32(p.spec.AttachType), flags: p.spec.Flags}
-	if (p.spec.Type == ebpf.Tracing || p.spec.Type == ebpf.LSM) && k.types != nil {
+	if (p.spec.Type == ebpf.Tracing || p.spec.Type == ebpf.LSM || p.spec.Type == ebpf.StructOps) && k.types != nil {
 		attr.attachBTF = k.attachID(p.spec)
+	}
+	if ops, member, ok := strings.Cut(p.spec.AttachTo, ":"); ok && p.spec.Type == ebpf.StructOps && k.types != nil {
+		attr.attachType = uint32(slices.IndexFunc(structOf(k.types, ops).Members, func(m btf.Member) bool { return m.Name == member }))
 	}
 	attr.insns, attr.license = address(insns), address(license)
 	closeBTF := k.addBTF(p, &types, &attr.btfFD, &attr.funcInfo, &attr.funcInfoSize, &attr.funcCount)
@@ -202,6 +210,14 @@ func (k *kernelUnderTest) load(p *program, verbose bool) kernelAnswer {
 		a.peak, _ = strconv.Atoi(m[3])
 	}
 	return a
+}
+
+func structOf(types *btf.Spec, name string) *btf.Struct {
+	var s *btf.Struct
+	if types.TypeByName(name, &s) != nil {
+		return &btf.Struct{}
+	}
+	return s
 }
 
 // kfuncID is the number of the type of a function of the kernel; 0 if it has none.

@@ -1,10 +1,16 @@
 package verifier
 
-import "github.com/cilium/ebpf"
+import (
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
+)
 
 // checkReturn asks that the program returns what its type may return.
 func (v *verifier) checkReturn() {
 	f := v.cur.frame()
+	if v.returnsNothing(f) {
+		return
+	}
 	r := v.read(0)
 	if f.async {
 		v.asyncReturn(r)
@@ -37,6 +43,18 @@ func (v *verifier) checkReturn() {
 		return
 	}
 	v.returnWithin(r, lo, hi, "the program")
+}
+
+// returnsNothing reports whether what the program implements has no result.
+func (v *verifier) returnsNothing(f *frame) bool {
+	if f.async || f.sub != 0 || v.hook == nil {
+		return false
+	}
+	if v.prog.spec.Type != ebpf.StructOps && (v.prog.spec.Type != ebpf.LSM || v.prog.spec.AttachType == ebpf.AttachLSMCgroup) {
+		return false
+	}
+	_, void := btf.UnderlyingType(v.hook.Return).(*btf.Void)
+	return void
 }
 
 func (v *verifier) asyncReturn(r *reg) {
