@@ -1,8 +1,6 @@
 package verifier
 
 import (
-	"encoding/binary"
-
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
 )
@@ -76,9 +74,6 @@ func (f *fields) find(k *rules, t btf.Type, at, depth int) {
 // readFields finds what is special in a map's values, by the names that this kernel has for it.
 func (v *verifier) readFields(m *mapDef) {
 	m.fields = v.rules.fieldsOf(m.spec.Value)
-	if d, ok := m.spec.Value.(*btf.Datasec); ok && m.name == kconfigMap && len(d.Vars) == 1 && d.Vars[0].Type.TypeName() == "LINUX_KERNEL_VERSION" {
-		m.frozen = binary.LittleEndian.AppendUint32(nil, uint32(v.rules.kernel))
-	}
 	if m.inner != nil {
 		v.readFields(m.inner)
 	}

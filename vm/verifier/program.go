@@ -144,18 +144,10 @@ func flatten(coll *ebpf.CollectionSpec, spec *ebpf.ProgramSpec, types Types) (*p
 			p.kfuncs[at] = ins.Reference()
 			continue
 		}
+		if !ins.IsLoadFromMap() || ins.Reference() == "" {
+			continue
+		}
 		name := ins.Reference()
-		if ins.IsLoadFromMap() && name == "" && coll.Maps[kconfigMap] != nil {
-			name = kconfigMap // the loader finds it by other means
-		}
-		if ins.IsLoadFromMap() && name == "" && ins.Src == asm.PseudoMapValue {
-			// Such a variable cannot be named: it is a number of which nothing is known.
-			p.maps[at] = &mapDef{name: kconfigMap, spec: &ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 1, Flags: rdonlyProg}}
-			continue
-		}
-		if !ins.IsLoadFromMap() || name == "" {
-			continue
-		}
 		ms := coll.Maps[name]
 		if ms == nil {
 			return nil, fmt.Errorf("program %s: no map %s in the collection", spec.Name, name)
@@ -172,12 +164,6 @@ func flatten(coll *ebpf.CollectionSpec, spec *ebpf.ProgramSpec, types Types) (*p
 	p.insns = decode(b.Bytes())
 	return p, nil
 }
-
-// rdonlyProg is the flag of maps that programs only read.
-const rdonlyProg = 1 << 7
-
-// kconfigMap has variables that the loader fills with what it knows of the kernel.
-const kconfigMap = ".kconfig"
 
 func decode(b []byte) []insn {
 	all := make([]insn, 0, len(b)/asm.InstructionSize)
@@ -201,7 +187,8 @@ func newMapDef(name string, ms *ebpf.MapSpec) *mapDef {
 	if ms.InnerMap != nil {
 		m.inner = newMapDef(name+" (inner)", ms.InnerMap)
 	}
-	if name != kconfigMap && ms.Flags&rdonlyProg != 0 && ms.Type == ebpf.Array && len(ms.Contents) == 1 && ms.MaxEntries == 1 {
+	const rdonlyProg = 1 << 7
+	if ms.Flags&rdonlyProg != 0 && ms.Type == ebpf.Array && len(ms.Contents) == 1 && ms.MaxEntries == 1 {
 		if data, ok := ms.Contents[0].Value.([]byte); ok {
 			m.frozen = data
 		}
