@@ -20,9 +20,11 @@ type tally struct {
 	ours, kernels                     time.Duration
 	lines                             []string
 	missing                           map[string]int
+	apart                             []sample // of which the kernel thinks otherwise
 }
 
-func (y *tally) add(name string, r *Result, k kernelAnswer) {
+func (y *tally) add(s sample, r *Result, k kernelAnswer) {
+	name := s.name
 	switch {
 	case errors.Is(k.err, unix.EPERM) && k.insns == 0:
 		y.unasked++ // the kernel has not the hook, and says nothing of the program
@@ -33,11 +35,14 @@ func (y *tally) add(name string, r *Result, k kernelAnswer) {
 			y.missing = map[string]int{}
 		}
 		y.missing[r.Missing]++
+		y.lines = append(y.lines, fmt.Sprintf("%s: not modelled: %s (kernel: accepted %v)", name, r.Missing, k.accepted))
 	case r.Verdict == Accepted && !k.accepted:
 		y.unsound++
+		y.apart = append(y.apart, s)
 		y.lines = append(y.lines, fmt.Sprintf("%s: UNSOUND: kernel: %s", name, k.reason()))
 	case r.Verdict == Rejected && k.accepted:
 		y.strict++
+		y.apart = append(y.apart, s)
 		y.lines = append(y.lines, fmt.Sprintf("%s: too strict: %v", name, r.Rejection))
 	default:
 		y.same++
@@ -47,6 +52,7 @@ func (y *tally) add(name string, r *Result, k kernelAnswer) {
 		if r.Cost.Insns == k.insns {
 			y.sameInsns++
 		} else {
+			y.apart = append(y.apart, s)
 			y.lines = append(y.lines, fmt.Sprintf("%s: %d insns, kernel %d", name, r.Cost.Insns, k.insns))
 		}
 		if r.Cost.States == k.states {
@@ -57,13 +63,17 @@ func (y *tally) add(name string, r *Result, k kernelAnswer) {
 
 func (y *tally) String() string {
 	n := y.same + y.unsound + y.strict
-	return fmt.Sprintf("%d programs: %d same verdict (%.1f %%), %d accepted where the kernel rejects, %d too strict, %d not modelled %v; of %d accepted %d have the kernel's number of instructions (%.1f %%), %d of states",
-		n+y.unmodelled, y.same, 100*float64(y.same)/float64(max(1, n)), y.unsound, y.strict, y.unmodelled, y.missing, y.accepted, y.sameInsns,
+	return fmt.Sprintf("%d programs: %d same verdict (%.1f %%), %d accepted where the kernel rejects, %d too strict, %d that it says nothing of, %d not modelled %v; of %d accepted %d have the kernel's number of instructions (%.1f %%), %d of states",
+		n+y.unmodelled, y.same, 100*float64(y.same)/float64(max(1, n)), y.unsound, y.strict, y.unasked, y.unmodelled, y.missing, y.accepted, y.sameInsns,
 		100*float64(y.sameInsns)/float64(max(1, y.accepted)), y.sameStates)
 }
 
-func (y *tally) log(t *testing.T, most int) {
+// log prints the figures, what the kernel disagrees about, and where the walks of the first such programs part.
+func (y *tally) log(t *testing.T, k *kernelUnderTest, most int) {
 	t.Log(y)
+	for _, s := range y.apart[:min(2, len(y.apart))] {
+		k.compareWalks(t, s)
+	}
 	t.Log("\n" + strings.Join(y.lines[:min(most, len(y.lines))], "\n"))
 }
 
@@ -81,10 +91,10 @@ func TestScriptsAgree(t *testing.T) {
 		if a.accepted {
 			y.ours, y.kernels = y.ours+took, y.kernels+a.took
 		}
-		y.add(s.name, r, a)
+		y.add(s, r, a)
 	}
 	t.Logf("%v here, %v in the kernel", y.ours, y.kernels)
-	y.log(t, 60)
+	y.log(t, k, 60)
 	if y.unsound > 0 {
 		t.Error("programs are accepted that the kernel rejects")
 	}

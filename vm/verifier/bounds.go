@@ -40,124 +40,142 @@ func (r *reg) toBits() {
 
 func (r *reg) deduce(k *rules) {
 	if !k.mixedBounds {
-		r.deduceOld()
+		r.low().signsOld()
+		r.whole().signsOld()
 		return
 	}
-	r.deduce32(k)
-	r.deduce64(k)
+	r.fromWhole()
+	r.low().signs(k.signCrossing32)
+	r.whole().signs(k.signCrossing)
 	r.deduceMixed()
 }
 
-func (r *reg) limitU32(lo, hi uint32) { r.u32min, r.u32max = max(r.u32min, lo), min(r.u32max, hi) }
-func (r *reg) limitS32(lo, hi int32)  { r.s32min, r.s32max = max(r.s32min, lo), min(r.s32max, hi) }
-func (r *reg) limitU64(lo, hi uint64) { r.umin, r.umax = max(r.umin, lo), min(r.umax, hi) }
-func (r *reg) limitS64(lo, hi int64)  { r.smin, r.smax = max(r.smin, lo), min(r.smax, hi) }
+// A half is what is known of a value in one width: as an unsigned and as a signed number.
+type half[U uint32 | uint64, S int32 | int64] struct {
+	umin, umax *U
+	smin, smax *S
+}
 
-func (r *reg) deduce32(k *rules) {
+func (r *reg) low() half[uint32, int32] {
+	return half[uint32, int32]{&r.u32min, &r.u32max, &r.s32min, &r.s32max}
+}
+func (r *reg) whole() half[uint64, int64] {
+	return half[uint64, int64]{&r.umin, &r.umax, &r.smin, &r.smax}
+}
+
+func (h half[U, S]) limitU(lo, hi U) { *h.umin, *h.umax = max(*h.umin, lo), min(*h.umax, hi) }
+func (h half[U, S]) limitS(lo, hi S) { *h.smin, *h.smax = max(*h.smin, lo), min(*h.smax, hi) }
+
+// signs lets the unsigned and the signed range learn from each other. With crossing, also where the signed one is the two ends of the
+// unsigned numbers, of which perhaps only one is possible.
+func (h half[U, S]) signs(crossing bool) {
+	// A range that does not cross the border of the sign is the same signed and unsigned.
+	if S(*h.umin) <= S(*h.umax) {
+		h.limitS(S(*h.umin), S(*h.umax))
+	}
+	if U(*h.smin) <= U(*h.smax) {
+		h.limitU(U(*h.smin), U(*h.smax))
+		return
+	}
+	if !crossing {
+		return
+	}
+	if *h.umax < U(*h.smin) {
+		*h.smin = S(*h.umin)
+		*h.umax = min(*h.umax, U(*h.smax))
+	} else if U(*h.smax) < *h.umin {
+		*h.smax = S(*h.umax)
+		*h.umin = max(*h.umin, U(*h.smin))
+	}
+}
+
+// signsOld is what kernels before 6.8 conclude.
+func (h half[U, S]) signsOld() {
+	switch {
+	case *h.smin >= 0 || *h.smax < 0:
+		*h.umin = max(U(*h.smin), *h.umin)
+		*h.smin = S(*h.umin)
+		*h.umax = min(U(*h.smax), *h.umax)
+		*h.smax = S(*h.umax)
+	case S(*h.umax) >= 0:
+		*h.smin = S(*h.umin)
+		*h.umax = min(U(*h.smax), *h.umax)
+		*h.smax = S(*h.umax)
+	case S(*h.umin) < 0:
+		*h.umin = max(U(*h.smin), *h.umin)
+		*h.smin = S(*h.umin)
+		*h.smax = S(*h.umax)
+	}
+}
+
+// narrow learns from a comparison that holds; c is the other side of one that says only what is not.
+func (h half[U, S]) narrow(o half[U, S], op uint8, c U) {
+	switch op {
+	case jEQ:
+		h.limitU(*o.umin, *o.umax)
+		h.limitS(*o.smin, *o.smax)
+		*o.umin, *o.umax, *o.smin, *o.smax = *h.umin, *h.umax, *h.smin, *h.smax
+	case jNE:
+		if *h.umin == c {
+			*h.umin++
+		}
+		if *h.umax == c {
+			*h.umax--
+		}
+		if *h.smin == S(c) {
+			*h.smin++
+		}
+		if *h.smax == S(c) {
+			*h.smax--
+		}
+	case jLE:
+		*h.umax = min(*h.umax, *o.umax)
+		*o.umin = max(*h.umin, *o.umin)
+	case jLT:
+		*h.umax = min(*h.umax, *o.umax-1)
+		*o.umin = max(*h.umin+1, *o.umin)
+	case jSLE:
+		*h.smax = min(*h.smax, *o.smax)
+		*o.smin = max(*h.smin, *o.smin)
+	case jSLT:
+		*h.smax = min(*h.smax, *o.smax-1)
+		*o.smin = max(*h.smin+1, *o.smin)
+	}
+}
+
+// fromWhole is what a range of 64 bits says of the lower half.
+func (r *reg) fromWhole() {
+	h := r.low()
 	// Where the upper halves of a range's ends are equal, the lower halves are a range of their own.
 	if r.umin>>32 == r.umax>>32 {
-		r.limitU32(uint32(r.umin), uint32(r.umax))
+		h.limitU(uint32(r.umin), uint32(r.umax))
 		if int32(r.umin) <= int32(r.umax) {
-			r.limitS32(int32(r.umin), int32(r.umax))
+			h.limitS(int32(r.umin), int32(r.umax))
 		}
 	}
 	if r.smin>>32 == r.smax>>32 {
 		if uint32(r.smin) <= uint32(r.smax) {
-			r.limitU32(uint32(r.smin), uint32(r.smax))
+			h.limitU(uint32(r.smin), uint32(r.smax))
 		}
 		if int32(r.smin) <= int32(r.smax) {
-			r.limitS32(int32(r.smin), int32(r.smax))
+			h.limitS(int32(r.smin), int32(r.smax))
 		}
 	}
 	// Neighbouring upper halves, with lower halves that go from negative to positive.
-	if uint32(r.umin>>32)+1 == uint32(r.umax>>32) && int32(r.umin) < 0 && int32(r.umax) >= 0 {
-		r.limitS32(int32(r.umin), int32(r.umax))
-	}
-	if uint32(uint64(r.smin)>>32)+1 == uint32(uint64(r.smax)>>32) && int32(r.smin) < 0 && int32(r.smax) >= 0 {
-		r.limitS32(int32(r.smin), int32(r.smax))
-	}
-	// A range that does not cross the border of the sign is the same signed and unsigned.
-	if int32(r.u32min) <= int32(r.u32max) {
-		r.limitS32(int32(r.u32min), int32(r.u32max))
-	}
-	if uint32(r.s32min) <= uint32(r.s32max) {
-		r.limitU32(uint32(r.s32min), uint32(r.s32max))
-		return
-	}
-	if !k.signCrossing32 {
-		return
-	}
-	if r.u32max < uint32(r.s32min) {
-		r.s32min = int32(r.u32min)
-		r.u32max = min(r.u32max, uint32(r.s32max))
-	} else if uint32(r.s32max) < r.u32min {
-		r.s32max = int32(r.u32max)
-		r.u32min = max(r.u32min, uint32(r.s32min))
-	}
-}
-
-func (r *reg) deduce64(k *rules) {
-	if int64(r.umin) <= int64(r.umax) {
-		r.limitS64(int64(r.umin), int64(r.umax))
-	}
-	if uint64(r.smin) <= uint64(r.smax) {
-		r.limitU64(uint64(r.smin), uint64(r.smax))
-		return
-	}
-	if !k.signCrossing {
-		return
-	}
-	// The signed range is the two ends of the unsigned numbers; perhaps only one of them is possible.
-	if r.umax < uint64(r.smin) {
-		r.smin = int64(r.umin)
-		r.umax = min(r.umax, uint64(r.smax))
-	} else if uint64(r.smax) < r.umin {
-		r.smax = int64(r.umax)
-		r.umin = max(r.umin, uint64(r.smin))
+	for _, ends := range [2][2]uint64{{r.umin, r.umax}, {uint64(r.smin), uint64(r.smax)}} {
+		if lo, hi := int32(ends[0]), int32(ends[1]); uint32(ends[0]>>32)+1 == uint32(ends[1]>>32) && lo < 0 && hi >= 0 {
+			h.limitS(lo, hi)
+		}
 	}
 }
 
 func (r *reg) deduceMixed() {
 	const high = ^uint64(math.MaxUint32)
-	r.limitU64(r.umin&high|uint64(r.u32min), r.umax&high|uint64(r.u32max))
-	r.limitS64(int64(uint64(r.smin)&high|uint64(r.u32min)), int64(uint64(r.smax)&high|uint64(r.u32max)))
+	r.whole().limitU(r.umin&high|uint64(r.u32min), r.umax&high|uint64(r.u32max))
+	r.whole().limitS(int64(uint64(r.smin)&high|uint64(r.u32min)), int64(uint64(r.smax)&high|uint64(r.u32max)))
 	// The ends of a sign-extended number: what is known of the lower half holds for the whole.
 	if r.smin >= math.MinInt32 && r.smax <= math.MaxInt32 {
-		r.limitS64(int64(r.s32min), int64(r.s32max))
-	}
-}
-
-// deduceOld is what kernels before 6.8 conclude: signs only, each width by itself.
-func (r *reg) deduceOld() {
-	switch {
-	case r.s32min >= 0 || r.s32max < 0:
-		r.u32min = max(uint32(r.s32min), r.u32min)
-		r.s32min = int32(r.u32min)
-		r.u32max = min(uint32(r.s32max), r.u32max)
-		r.s32max = int32(r.u32max)
-	case int32(r.u32max) >= 0:
-		r.s32min = int32(r.u32min)
-		r.u32max = min(uint32(r.s32max), r.u32max)
-		r.s32max = int32(r.u32max)
-	case int32(r.u32min) < 0:
-		r.u32min = max(uint32(r.s32min), r.u32min)
-		r.s32min = int32(r.u32min)
-		r.s32max = int32(r.u32max)
-	}
-	switch {
-	case r.smin >= 0 || r.smax < 0:
-		r.umin = max(uint64(r.smin), r.umin)
-		r.smin = int64(r.umin)
-		r.umax = min(uint64(r.smax), r.umax)
-		r.smax = int64(r.umax)
-	case int64(r.umax) >= 0:
-		r.smin = int64(r.umin)
-		r.umax = min(uint64(r.smax), r.umax)
-		r.smax = int64(r.umax)
-	case int64(r.umin) < 0:
-		r.umin = max(uint64(r.smin), r.umin)
-		r.smin = int64(r.umin)
-		r.smax = int64(r.umax)
+		r.whole().limitS(int64(r.s32min), int64(r.s32max))
 	}
 }
 

@@ -106,9 +106,9 @@ func (v *verifier) notNull(r *reg) bool {
 	case ptrSocket, ptrTCPSock, ptrMapValue, ptrMapKey, ptrSockCommon:
 		return true
 	case ptrBTF:
-		return r.flags&trusted != 0
+		return r.trusted() && v.rules.memoryNotNull
 	case ptrMem:
-		return r.flags&untrusted == 0
+		return r.flags&untrusted == 0 && v.rules.memoryNotNull
 	case constMap:
 		return v.rules.kernel >= linux(6, 17)
 	}
@@ -285,96 +285,50 @@ func refine(a, b *reg, op uint8, is32 bool, k *rules) {
 			return
 		}
 	}
-	if is32 {
-		refine32(a, b, op, k)
-		return
+	if op == jSETnot && k.jsetForgets {
+		a.unbounded()
 	}
-	switch op {
-	case jEQ:
-		a.umin, a.umax = max(a.umin, b.umin), min(a.umax, b.umax)
-		a.smin, a.smax = max(a.smin, b.smin), min(a.smax, b.smax)
-		a.bits = a.bits.intersect(b.bits)
-		b.umin, b.umax, b.smin, b.smax, b.bits = a.umin, a.umax, a.smin, a.smax, a.bits
-	case jNE:
-		c := b.constValue(false)
-		if a.umin == c {
-			a.umin++
-		}
-		if a.umax == c {
-			a.umax--
-		}
-		if a.smin == int64(c) {
-			a.smin++
-		}
-		if a.smax == int64(c) {
-			a.smax--
-		}
-	case jSET:
-		if c := b.constValue(false); c&(c-1) == 0 && c != 0 {
-			a.bits = a.bits.or(tnumConst(c))
-		}
-	case jSETnot:
-		if k.jsetForgets {
-			a.unbounded()
-		}
-		a.bits = a.bits.and(tnumConst(^b.constValue(false)))
-	case jLE:
-		a.umax = min(a.umax, b.umax)
-		b.umin = max(a.umin, b.umin)
-	case jLT:
-		a.umax = min(a.umax, b.umax-1)
-		b.umin = max(a.umin+1, b.umin)
-	case jSLE:
-		a.smax = min(a.smax, b.smax)
-		b.smin = max(a.smin, b.smin)
-	case jSLT:
-		a.smax = min(a.smax, b.smax-1)
-		b.smin = max(a.smin+1, b.smin)
+	c := b.constValue(is32)
+	if is32 {
+		a.low().narrow(b.low(), op, uint32(c))
+	} else {
+		a.whole().narrow(b.whole(), op, c)
+	}
+	bits := refineBits(a.bitsOf(is32), b.bitsOf(is32), op, c, is32)
+	a.setBits(bits, is32)
+	if op == jEQ {
+		b.setBits(bits, is32)
 	}
 }
 
-func refine32(a, b *reg, op uint8, k *rules) {
+// refineBits narrows the bits known of a by a comparison with b that holds; c is b's value where that is known.
+func refineBits(a, b tnum, op uint8, c uint64, is32 bool) tnum {
 	switch op {
 	case jEQ:
-		a.u32min, a.u32max = max(a.u32min, b.u32min), min(a.u32max, b.u32max)
-		a.s32min, a.s32max = max(a.s32min, b.s32min), min(a.s32max, b.s32max)
-		b.u32min, b.u32max, b.s32min, b.s32max = a.u32min, a.u32max, a.s32min, a.s32max
-		t := a.bits.low32().intersect(b.bits.low32())
-		a.bits, b.bits = a.bits.with32(t), b.bits.with32(t)
-	case jNE:
-		c := uint32(b.constValue(true))
-		if a.u32min == c {
-			a.u32min++
-		}
-		if a.u32max == c {
-			a.u32max--
-		}
-		if a.s32min == int32(c) {
-			a.s32min++
-		}
-		if a.s32max == int32(c) {
-			a.s32max--
-		}
+		return a.intersect(b)
 	case jSET:
-		if c := b.constValue(true); c&(c-1) == 0 && c != 0 {
-			a.bits = a.bits.with32(a.bits.low32().or(tnumConst(c)))
+		if c&(c-1) == 0 && c != 0 {
+			return a.or(tnumConst(c))
 		}
 	case jSETnot:
-		if k.jsetForgets {
-			a.unbounded()
+		if is32 {
+			return a.and(tnumConst(uint64(^uint32(c))))
 		}
-		a.bits = a.bits.with32(a.bits.low32().and(tnumConst(uint64(^uint32(b.constValue(true))))))
-	case jLE:
-		a.u32max = min(a.u32max, b.u32max)
-		b.u32min = max(a.u32min, b.u32min)
-	case jLT:
-		a.u32max = min(a.u32max, b.u32max-1)
-		b.u32min = max(a.u32min+1, b.u32min)
-	case jSLE:
-		a.s32max = min(a.s32max, b.s32max)
-		b.s32min = max(a.s32min, b.s32min)
-	case jSLT:
-		a.s32max = min(a.s32max, b.s32max-1)
-		b.s32min = max(a.s32min+1, b.s32min)
+		return a.and(tnumConst(^c))
 	}
+	return a
+}
+
+func (r *reg) bitsOf(is32 bool) tnum {
+	if is32 {
+		return r.bits.low32()
+	}
+	return r.bits
+}
+
+func (r *reg) setBits(b tnum, is32 bool) {
+	if is32 {
+		b = r.bits.with32(b)
+	}
+	r.bits = b
 }

@@ -1,9 +1,6 @@
 package verifier
 
 import (
-	"strings"
-
-	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
 
 	"skep/vm/helper"
@@ -21,127 +18,6 @@ func protoOf(f *btf.Func) *btf.FuncProto {
 	return p
 }
 
-// findAttachType finds the prototype of what a tracing program is attached to.
-func (v *verifier) findAttachType() {
-	spec := v.prog.spec
-	if v.opt.Types == nil {
-		v.unmodelled("tracing programs without the kernel's types (BTF)")
-	}
-	switch spec.AttachType {
-	case ebpf.AttachTraceRawTp:
-		var t *btf.Typedef
-		if v.opt.Types.TypeByName("btf_trace_"+spec.AttachTo, &t) != nil {
-			v.unmodelled("tracepoint " + spec.AttachTo + ", which the kernel's types have not")
-		}
-		p, _ := btf.UnderlyingType(t).(*btf.Pointer)
-		if p != nil {
-			v.hook, _ = btf.UnderlyingType(p.Target).(*btf.FuncProto)
-		}
-		if v.hook == nil || len(v.hook.Params) == 0 {
-			v.unmodelled("prototype of tracepoint " + spec.AttachTo)
-		}
-		v.hookArgs = v.hook.Params[1:] // the first is for the kernel's own use
-	case ebpf.AttachTraceFEntry, ebpf.AttachTraceFExit:
-		var f *btf.Func
-		if v.opt.Types.TypeByName(spec.AttachTo, &f) != nil {
-			v.unmodelled("function " + spec.AttachTo + ", which the kernel's types have not")
-		}
-		if v.hook = protoOf(f); v.hook == nil {
-			v.unmodelled("prototype of " + spec.AttachTo)
-		}
-		v.hookArgs = v.hook.Params
-		for _, p := range v.hookArgs {
-			if _, ok := btf.UnderlyingType(p.Type).(*btf.Struct); ok {
-				v.unmodelled("arguments that are structs")
-			}
-		}
-	default:
-		v.unmodelled("tracing programs of type " + spec.AttachType.String())
-	}
-}
-
-// argType is the type of what is at an offset of a tracing program's context; false if there is none.
-func (v *verifier) argType(off int) (btf.Type, bool) {
-	i := off / 8
-	switch {
-	case i < len(v.hookArgs):
-		return btf.UnderlyingType(v.hookArgs[i].Type), true
-	case i == len(v.hookArgs) && v.prog.spec.AttachType == ebpf.AttachTraceFExit:
-		return btf.UnderlyingType(v.hook.Return), true
-	}
-	return nil, false
-}
-
-func btfField(v *verifier, a ctxField) bool {
-	if a.write || a.off%8 != 0 {
-		return false
-	}
-	t, ok := v.argType(a.off)
-	if !ok {
-		return false
-	}
-	switch t := t.(type) {
-	case *btf.Int:
-		return t.Size <= 8
-	case *btf.Enum:
-		return true
-	case *btf.Pointer:
-		if a.size != 8 {
-			return false
-		}
-		for u := t.Target; ; {
-			tag, ok := u.(*btf.TypeTag)
-			if !ok {
-				break
-			}
-			if tag.Value == "user" || tag.Value == "percpu" {
-				v.unmodelled("arguments with the tag " + tag.Value)
-			}
-			u = tag.Type
-		}
-		switch u := btf.UnderlyingType(t.Target).(type) {
-		case *btf.Void:
-			return true
-		case *btf.Int:
-			return true
-		case *btf.Struct, *btf.Union:
-			if v.prog.spec.AttachType == ebpf.AttachTraceRawTp && weakArgs[v.prog.spec.AttachTo].number>>(a.off/8)&1 != 0 {
-				return true
-			}
-			*a.kind = ptrBTF
-			*a.flags = 0
-			if v.prog.spec.AttachType == ebpf.AttachTraceRawTp && v.rules.trustedArgs {
-				*a.flags = trusted
-				if v.nullableArg(a.off / 8) {
-					*a.flags |= maybeNull
-				}
-			}
-			return true
-		case *btf.Pointer, *btf.Enum, *btf.Fwd, *btf.Array, *btf.FuncProto:
-			_ = u
-			return false
-		}
-	}
-	return false
-}
-
-// nullableArg reports whether the kernel says of a tracepoint's argument that it may be null.
-func (v *verifier) nullableArg(i int) bool {
-	if v.rules.kernel < linux(6, 13) {
-		return false
-	}
-	if strings.HasSuffix(v.hookArgs[i].Name, "__nullable") {
-		return true
-	}
-	return weakArgs[v.prog.spec.AttachTo].null>>i&1 != 0
-}
-
-// loadedBTF gives a pointer loaded from the context its type.
-func (v *verifier) loadedBTF(x *reg, off int) {
-	t, _ := v.argType(off)
-	x.typ = btf.UnderlyingType(t.(*btf.Pointer).Target)
-}
-
 // btfAccess reads a member of a kernel struct.
 func (v *verifier) btfAccess(a access, r *reg, off int) {
 	if r.nullable() {
@@ -157,8 +33,15 @@ func (v *verifier) btfAccess(a access, r *reg, off int) {
 	if off < 0 {
 		v.rejectReg(a.reg, "bounds", "r%d: the offset %d is before the start of struct %s", a.reg, off, r.typ.TypeName())
 	}
-	if a.write {
+	if r.flags&allocated != 0 {
+		v.objectAccess(a, r, off)
+		return
+	}
+	if a.write && !v.operationWrites(r, off, a.size) {
 		v.rejectReg(a.reg, "read only", "structs of the kernel cannot be written")
+	}
+	if a.write {
+		return
 	}
 	target, field := v.member(a.reg, r.typ, off, a.size, 0)
 	if a.value < 0 {
@@ -283,7 +166,6 @@ func (v *verifier) member(at int, t btf.Type, off, size, depth int) (target btf.
 				v.unmodelled("arrays of unknown size")
 			}
 			base += (off - base) / e * e
-			n = e
 		}
 		switch mt := mt.(type) {
 		case *btf.Struct, *btf.Union:
@@ -301,7 +183,7 @@ func (v *verifier) member(at int, t btf.Type, off, size, depth int) (target btf.
 			}
 			return nil, memberName{}
 		}
-		if off+size > base+n {
+		if off+size > start+n {
 			if union {
 				continue // another view of the same bytes may be wide enough
 			}
@@ -329,26 +211,23 @@ func tagsOf(t btf.Type) (all []string) {
 	}
 }
 
-func (v *verifier) ctxIsBTF(_ *helperCall, _ *reg) bool { return false }
-
 // checkBTFArg asks for a pointer to the struct that the helper wants.
 func (v *verifier) checkBTFArg(c *helperCall, n int, a helper.Arg, r *reg) {
-	if r.kind != ptrBTF {
-		if r.kind == ptrSocket || r.kind == ptrSockCommon || r.kind == ptrTCPSock {
-			v.unmodelled("sockets as BTF pointers")
-		}
+	switch r.kind {
+	case ptrBTF, ptrSocket, ptrSockCommon, ptrTCPSock:
+	default:
 		v.rejectReg(n, "argument", "r%d must be a pointer to struct %s for %s, and is %s", n, c.BTF, c.title(), r.describe())
 	}
-	if r.nullable() && !a.Has(helper.MaybeNull) {
+	if r.nullable() && (!a.Has(helper.MaybeNull) || a.Has(helper.Release)) {
 		v.rejectReg(n, "null", "r%d may be null (%s): compare it with 0 before it is given to %s", n, r.describe(), c.title())
 	}
 	if r.flags&(untrusted|perCPU) != 0 {
 		v.rejectReg(n, "argument", "r%d was read from memory that may have changed, and cannot be given to %s", n, c.title())
 	}
-	if r.off != 0 || r.bits != (tnum{}) {
-		v.unmodelled("BTF pointers with offsets given to helpers")
+	if r.kind != ptrBTF {
+		v.unmodelled("sockets as BTF pointers")
 	}
-	if r.typ.TypeName() != c.BTF {
+	if r.flags&(allocated|nonOwning) != 0 || !v.isStruct(r, c.BTF, false) {
 		v.rejectReg(n, "argument", "r%d must be a pointer to struct %s for %s, and is %s", n, c.BTF, c.title(), r.describe())
 	}
 }
@@ -367,6 +246,15 @@ func (v *verifier) kernelStruct(name string) *btf.Struct {
 
 // returnedBTF gives r0 the struct that the helper returns.
 func (v *verifier) returnedBTF(c *helperCall, r *reg) {
+	if c.hasKptr {
+		to, own := v.kptrTarget(c.kptr)
+		r.setPointer(ptrBTF, maybeNull)
+		if own {
+			r.flags |= allocated
+		}
+		r.typ = to
+		return
+	}
 	s := v.kernelStruct(c.RetBTF)
 	f := flags(0)
 	if v.rules.trustedArgs && (c.Name == "get_current_task_btf" || c.Name == "task_pt_regs") {
@@ -377,21 +265,4 @@ func (v *verifier) returnedBTF(c *helperCall, r *reg) {
 	}
 	r.setPointer(ptrBTF, f)
 	r.typ = s
-}
-
-// allowsHelper reports whether programs of this type may call the helper.
-func (v *verifier) allowsHelper(h *helper.Helper) bool {
-	switch h.Name {
-	case "d_path", "get_func_ret", "get_func_arg", "get_func_arg_cnt", "get_func_ip", "get_attach_cookie", "sk_storage_get", "sk_storage_delete":
-		if v.prog.spec.Type == ebpf.Tracing {
-			v.unmodelled("bpf_" + h.Name + " in tracing programs")
-		}
-	case "get_cgroup_classid":
-		switch v.prog.spec.Type {
-		case ebpf.SchedCLS, ebpf.SchedACT:
-		default:
-			v.unmodelled("bpf_get_cgroup_classid without a packet")
-		}
-	}
-	return h.Programs.Has(v.prog.spec.Type)
 }

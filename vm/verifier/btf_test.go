@@ -12,11 +12,10 @@ import (
 )
 
 // addBTF gives the kernel the types of the program's functions, which it wants where one is a callback or global.
-func (k *kernelUnderTest) addBTF(p *program, fd *uint32, info *uint64, size, count *uint32) (closeBTF func()) {
+func (k *kernelUnderTest) addBTF(p *program, b *btf.Builder, fd *uint32, info *uint64, size, count *uint32) (closeBTF func()) {
 	if len(p.funcs) == 0 {
 		return func() {}
 	}
-	var b btf.Builder
 	var starts []int
 	for at := range p.funcs {
 		starts = append(starts, at)

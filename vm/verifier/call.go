@@ -32,7 +32,7 @@ func (v *verifier) callSubprogram(in insn) {
 		}
 		v.checkGlobalArgs(s)
 		s.called = true
-		if s.changesData {
+		if s.changesData && v.rules.globalPackets {
 			v.forgetPackets()
 		}
 		v.clearCallerSaved(caller)

@@ -46,14 +46,53 @@ func (v *verifier) checkProgramType() {
 	if v.ctx == nil {
 		v.unmodelled("programs of type " + spec.Type.String())
 	}
-	if spec.Flags&^(sleepable|1|2|8) != 0 {
-		v.unmodelled("flags of the program")
-	}
+	v.checkFlags()
 	if spec.Flags&1 != 0 {
 		v.unmodelled("strict alignment")
 	}
-	if spec.Type == ebpf.Tracing {
+	switch spec.Type {
+	case ebpf.Tracing, ebpf.LSM, ebpf.StructOps, ebpf.Netfilter:
 		v.findAttachType()
+	}
+}
+
+// Flags of programs.
+const (
+	flagStrictAlignment = 1 << 0
+	flagAnyAlignment    = 1 << 1
+	flagOftenState      = 1 << 3
+	sleepable           = 1 << 4
+	flagFragments       = 1 << 5
+)
+
+// checkFlags asks that programs of this type may have the flags that they have.
+func (v *verifier) checkFlags() {
+	spec := v.prog.spec
+	if spec.Flags&^(sleepable|flagStrictAlignment|flagAnyAlignment|flagOftenState|flagFragments) != 0 {
+		v.unmodelled("flags of the program")
+	}
+	if spec.Flags&flagFragments != 0 && (spec.Type != ebpf.XDP || v.rules.kernel < linux(5, 18)) {
+		v.reject("flags", "packets in fragments are for XDP programs since Linux 5.18")
+	}
+	if spec.Type == ebpf.Syscall && spec.Flags&sleepable == 0 {
+		v.reject("sleep", "programs of type %s must be declared as ones that may sleep", spec.Type)
+	}
+	if spec.Flags&sleepable == 0 {
+		return
+	}
+	ok := false
+	switch spec.Type {
+	case ebpf.Tracing:
+		ok = spec.AttachType != ebpf.AttachTraceRawTp && (spec.AttachType != ebpf.AttachTraceIter || v.rules.kernel >= linux(5, 18))
+	case ebpf.LSM, ebpf.Syscall:
+		ok = true
+	case ebpf.Kprobe:
+		ok = v.rules.kernel >= linux(6, 0)
+	case ebpf.StructOps:
+		v.unmodelled("operations that may sleep")
+	}
+	if !ok {
+		v.reject("sleep", "programs of type %s may not sleep", spec.Type)
 	}
 }
 
@@ -107,8 +146,10 @@ func ctxOf(t ebpf.ProgramType) *ctxTable {
 		return &ctxTable{size: 96, field: writableTracepointField}
 	case ebpf.LircMode2:
 		return &ctxTable{size: 4, field: lircField}
-	case ebpf.Tracing:
+	case ebpf.Tracing, ebpf.LSM, ebpf.StructOps:
 		return &ctxTable{size: 96, field: btfField}
+	case ebpf.Netfilter:
+		return &ctxTable{size: 16, field: netfilterField}
 	}
 	return nil
 }

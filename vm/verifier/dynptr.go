@@ -71,7 +71,13 @@ func (v *verifier) initDynptr(n int, r *reg, kind dynptrKind, ref uint32, who st
 	if r.kind != ptrStack {
 		v.rejectReg(n, "argument", "r%d must point to the stack, where %s makes a dynptr, and is %s", n, who, r.describe())
 	}
-	v.object(n, r, dynptrSlots, "a dynptr")
+	if f, first, ok := v.object(n, r, dynptrSlots, "a dynptr"); ok && v.rules.kernel < linux(6, 3) {
+		for i := range dynptrSlots {
+			if f.stack[first-i].fill[0] == fillDynptr {
+				v.rejectReg(n, "dynptr", "r%d points to a dynptr already, which Linux %s lets nothing overwrite", n, v.rules.kernel)
+			}
+		}
+	}
 	for i := range dynptrSlots {
 		v.access(access{reg: n, off: 8 * i, size: 8, write: true, value: -1, anyBytes: true})
 	}

@@ -103,9 +103,9 @@ func TestGeneratedAgree(t *testing.T) {
 	for i := range n {
 		s := uint64(i) + seed
 		p := generate(rand.New(rand.NewPCG(s, 2)), array)
-		y.add(fmt.Sprintf("seed %d", s), verify(p, k.version, k.options()), k.load(p, false))
+		y.add(sample{fmt.Sprintf("seed %d", s), p}, verify(p, k.version, k.options()), k.load(p, false))
 	}
-	y.log(t, 60)
+	y.log(t, k, 60)
 	if y.unsound > 0 {
 		t.Errorf("%d programs are accepted that the kernel rejects", y.unsound)
 	}

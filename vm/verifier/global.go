@@ -24,7 +24,9 @@ func (v *verifier) enterGlobal(s *subprogram, f *frame) {
 			r.size = int32(p.memory)
 			r.id = v.newID()
 		case p.dynptr:
-			v.unmodelled("dynptrs as arguments of global functions")
+			r.setPointer(ptrDynptr, 0)
+			r.what = uint8(dynptrLocal)
+			r.id = v.newID()
 		case p.object != nil:
 			r.setPointer(ptrBTF, trusted)
 			r.typ = p.object
@@ -195,7 +197,7 @@ func (v *verifier) checkGlobalArgs(s *subprogram) {
 				v.rejectReg(n, "null", "r%d may be null (%s): compare it with 0 before it is given to %s", n, r.describe(), s.name)
 			}
 		case p.dynptr:
-			v.unmodelled("dynptrs as arguments of global functions")
+			v.dynptrArg(n, r, dynptrNone, true, s.name)
 		case p.object != nil:
 			if p.nullable && r.isNull() {
 				continue

@@ -21,6 +21,9 @@ func readsPacket(c *helper.Helper) bool {
 // checkArg checks argument i, which is in r(i+1).
 func (v *verifier) checkArg(c *helperCall, i int, a helper.Arg) {
 	n := i + 1
+	if c.Name == "sk_assign" && i == 1 && v.prog.spec.Type == ebpf.SkLookup {
+		a |= helper.MaybeNull // no socket is one, too
+	}
 	r := v.read(uint8(n))
 	if a.Kind() == helper.Anything {
 		return
@@ -67,7 +70,13 @@ func (v *verifier) checkArgKind(c *helperCall, n int, a helper.Arg, r *reg) {
 	}
 	switch a.Kind() {
 	case helper.Ctx:
-		ok, want = r.kind == ptrCtx || v.ctxIsBTF(c, r), "the context"
+		ok, want = r.kind == ptrCtx, "the context"
+		if v.socketIsBTF() && c.Name == "get_socket_cookie" {
+			if !r.isNull() {
+				v.socketArg(c, n, a|helper.MaybeNull, r)
+			}
+			return
+		}
 	case helper.ConstMap:
 		ok, want = r.kind == constMap, "a map"
 	case helper.MapKey, helper.MapValue, helper.Mem:
@@ -81,8 +90,12 @@ func (v *verifier) checkArgKind(c *helperCall, n int, a helper.Arg, r *reg) {
 		}
 	case helper.SockCommon, helper.BTFSockCommon:
 		ok, want = r.kind == ptrSocket || r.kind == ptrSockCommon || r.kind == ptrTCPSock, "a socket"
-		if r.kind == ptrBTF {
-			v.unmodelled("BTF pointers to sockets")
+		if r.kind == ptrBTF && a.Kind() == helper.BTFSockCommon {
+			v.socketArg(c, n, a, r)
+			return
+		}
+		if ok && a.Kind() == helper.BTFSockCommon && v.socketIsBTF() {
+			v.unmodelled("sockets that are none of the kernel's structs in tracing programs")
 		}
 	case helper.RingbufMem:
 		ok, want = r.kind == ptrMem && r.flags&ringbufMem != 0, "a record of bpf_ringbuf_reserve"
@@ -92,7 +105,14 @@ func (v *verifier) checkArgKind(c *helperCall, n int, a helper.Arg, r *reg) {
 		ok, want = r.kind == ptrStack, "a pointer to the stack"
 	case helper.ConstStr:
 		ok, want = r.kind == ptrMapValue, "a constant string in a read-only map"
+	case helper.Kptr:
+		v.exchanged(c, n, r)
+		return
 	case helper.BTF:
+		if c.hasKptr {
+			v.exchangedFor(c, n, a, r)
+			return
+		}
 		v.checkBTFArg(c, n, a, r)
 		return
 	default:
@@ -104,6 +124,18 @@ func (v *verifier) checkArgKind(c *helperCall, n int, a helper.Arg, r *reg) {
 	if !ok {
 		v.rejectReg(n, "argument", "r%d must be %s for %s, and is %s", n, want, c.title(), r.describe())
 	}
+}
+
+// socketArg asks for a pointer to a socket as the kernel knows it.
+func (v *verifier) socketArg(c *helperCall, n int, a helper.Arg, r *reg) {
+	if r.flags&rcu != 0 {
+		v.rejectReg(n, "argument", "r%d is protected by RCU only, and cannot be given to %s", n, c.title())
+	}
+	named := *c.Helper
+	named.BTF = "sock_common"
+	other := *c
+	other.Helper = &named
+	v.checkBTFArg(&other, n, a, r)
 }
 
 // checkArgOffset asks that pointers that mean a whole are not moved.
@@ -132,7 +164,7 @@ func (v *verifier) checkArgMemory(c *helperCall, n int, a helper.Arg, r *reg, nu
 	if a.Has(helper.Write) || !v.rules.helperAccess {
 		how = clobber
 	}
-	if a.Has(helper.Uninit) {
+	if a.Has(helper.Uninit) && (!a.Has(helper.FixedSize) || v.rules.filledLongs) {
 		how = fills
 	}
 	switch a.Kind() {
@@ -219,7 +251,7 @@ func (v *verifier) sizedMemory(c *helperCall, n int, a helper.Arg) {
 	if mem.Has(helper.Write) || !v.rules.helperAccess {
 		how = clobber
 	}
-	if mem.Has(helper.Uninit) {
+	if mem.Has(helper.Uninit) && (c.Name != "d_path" || v.rules.filledLongs) {
 		how = fills
 		if !r.bits.isConst() {
 			how = clobber

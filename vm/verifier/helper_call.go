@@ -44,7 +44,9 @@ type helperCall struct {
 	fillReg  int // memory to be filled, and its size
 	fillSize int
 	fill     bool
-	sub      int    // the callback
+	sub      int  // the callback
+	kptr     kptr // the field that is exchanged
+	hasKptr  bool
 	dynptr   dynptr // the initialized one among the arguments
 	mapOf    string // what mp is known of already, if it is not the map itself
 	function string // what is called, if it is no helper
@@ -92,7 +94,7 @@ func (v *verifier) callHelper(in insn) (end bool) {
 		regs[r].life.marks |= liveWritten
 	}
 	v.returned(c, &regs[0])
-	if h.Flags&helper.ChangesData != 0 || h.Number == helperTailCall {
+	if h.Flags&helper.ChangesData != 0 || h.Number == helperTailCall && !v.rules.tailReachable {
 		v.forgetPackets()
 	}
 	if h.Number == helperDynptrWrite && (c.dynptr.kind == dynptrSKB || c.dynptr.kind == dynptrSKBMeta) {
@@ -121,8 +123,6 @@ func (v *verifier) checkHelper(h *helper.Helper) {
 		v.noSleepHere("bpf_" + h.Name)
 	}
 }
-
-const sleepable = 1 << 4
 
 func gplCompatible(license string) bool {
 	switch license {

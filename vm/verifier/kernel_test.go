@@ -7,6 +7,7 @@ import (
 	"os"
 	"regexp"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -42,6 +43,10 @@ func (k *kernelUnderTest) attachID(spec *ebpf.ProgramSpec) uint32 {
 	var tp *btf.Typedef
 	var f *btf.Func
 	name := spec.AttachTo
+	if ops, _, ok := strings.Cut(name, ":"); ok && spec.Type == ebpf.StructOps {
+		id, _ := k.types.TypeID(structOf(k.types, ops))
+		return uint32(id)
+	}
 	switch {
 	case spec.Type == ebpf.LSM:
 		name = "bpf_lsm_" + name
@@ -76,7 +81,7 @@ func runningKernel(t testing.TB) *kernelUnderTest {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if newest := Kernels[len(Kernels)-1]; k&^0xff > newest&^0xff {
+	if newest := linux(7, 2); k&^0xff > newest&^0xff {
 		t.Skipf("the rules of %v are not known here: the newest are those of %v", k, newest)
 	}
 	if err := rlimit.RemoveMemlock(); err != nil {
@@ -128,6 +133,7 @@ var processed = regexp.MustCompile(`processed (\d+) insns .* total_states (\d+) 
 
 // load asks the kernel. With verbose, the log has each instruction.
 func (k *kernelUnderTest) load(p *program, verbose bool) kernelAnswer {
+	var types btf.Builder
 	var b bytes.Buffer
 	for i, in := range p.insns {
 		if m := p.maps[i]; m != nil {
@@ -136,6 +142,13 @@ func (k *kernelUnderTest) load(p *program, verbose bool) kernelAnswer {
 				return kernelAnswer{err: err, log: "map: " + err.Error()}
 			}
 			in.Imm = int32(fd)
+		}
+		if t := p.localType(uint64(uint32(in.Imm))); t != nil && (in.isALU() || in.Op == loadImm64) {
+			id, err := types.Add(t)
+			if err != nil {
+				return kernelAnswer{err: err, log: err.Error()}
+			}
+			in.Imm = int32(id)
 		}
 		if name := p.kfuncs[i]; name != "" {
 			in.Imm, in.Off = k.kfuncID(name), 0
@@ -161,11 +174,14 @@ func (k *kernelUnderTest) load(p *program, verbose bool) kernelAnswer {
 		lineCount, attachBTF uint32
 		attachProg, corN     uint32
 	}{progType: uint32(p.spec.Type), insnCount: uint32(len(p.insns)), attachType: uint32(p.spec.AttachType), flags: p.spec.Flags}
-	if (p.spec.Type == ebpf.Tracing || p.spec.Type == ebpf.LSM) && k.types != nil {
+	if (p.spec.Type == ebpf.Tracing || p.spec.Type == ebpf.LSM || p.spec.Type == ebpf.StructOps) && k.types != nil {
 		attr.attachBTF = k.attachID(p.spec)
 	}
+	if ops, member, ok := strings.Cut(p.spec.AttachTo, ":"); ok && p.spec.Type == ebpf.StructOps && k.types != nil {
+		attr.attachType = uint32(slices.IndexFunc(structOf(k.types, ops).Members, func(m btf.Member) bool { return m.Name == member }))
+	}
 	attr.insns, attr.license = address(insns), address(license)
-	closeBTF := k.addBTF(p, &attr.btfFD, &attr.funcInfo, &attr.funcInfoSize, &attr.funcCount)
+	closeBTF := k.addBTF(p, &types, &attr.btfFD, &attr.funcInfo, &attr.funcInfoSize, &attr.funcCount)
 	defer closeBTF()
 	attr.logLevel, attr.logBuf, attr.logSize = 4, address(k.log), uint32(len(k.log))
 	if verbose {
@@ -194,6 +210,14 @@ func (k *kernelUnderTest) load(p *program, verbose bool) kernelAnswer {
 		a.peak, _ = strconv.Atoi(m[3])
 	}
 	return a
+}
+
+func structOf(types *btf.Spec, name string) *btf.Struct {
+	var s *btf.Struct
+	if types.TypeByName(name, &s) != nil {
+		return &btf.Struct{}
+	}
+	return s
 }
 
 // kfuncID is the number of the type of a function of the kernel; 0 if it has none.

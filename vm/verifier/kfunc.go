@@ -3,6 +3,7 @@ package verifier
 import (
 	"strings"
 
+	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
 
 	"skep/vm/helper"
@@ -19,9 +20,6 @@ type kfuncCall struct {
 	size       uint64
 	hasSize    bool // a constant size, of what is returned or made
 	object     iterator
-	made       btf.Type // what is allocated or taken out of a list
-	field      *graphField
-	mapArg     *reg
 }
 
 // kfuncProto is the kernel's prototype of a function; nil if it has none of that name.
@@ -102,10 +100,6 @@ func (v *verifier) callKfunc() (end bool) {
 	if c.name == "bpf_wq_set_callback_impl" {
 		v.asyncCallback(&c.helperCall, v.elemOf(c.mp, c.mapReg.uid))
 	}
-	if c.name == "bpf_rbtree_add_impl" {
-		v.lessCallback(c)
-	}
-	v.convertNodes(c)
 	if c.releaseReg >= 0 {
 		v.cur.release(c.ref)
 		v.forgetReference(c.ref)
@@ -138,12 +132,17 @@ func (v *verifier) kfuncReturns(c *kfuncCall, r *reg) {
 	if !pointer {
 		if _, void := btf.UnderlyingType(c.proto.Return).(*btf.Void); !void {
 			r.setUnknown()
-			v.refineKfunc(c, r)
 		}
 		return
 	}
 	switch {
-	case v.graphReturns(c, r):
+	case c.name == "bpf_cast_to_kern_ctx":
+		r.setPointer(ptrBTF, trusted)
+		r.typ = v.kernelStruct(kernelContext(v.prog.spec.Type))
+	case c.name == "bpf_rdonly_cast":
+		v.castTo(c, r)
+	case c.name == "bpf_obj_new_impl":
+		v.newObject(c, r)
 	case strings.HasPrefix(c.name, "bpf_dynptr_slice"):
 		if !c.hasSize {
 			v.unmodelled("kfunc " + c.name)
@@ -196,10 +195,6 @@ func (v *verifier) kfuncReturns(c *kfuncCall, r *reg) {
 // resultTrust is how far a struct returned may be trusted.
 func (v *verifier) resultTrust(c *kfuncCall) flags {
 	switch {
-	case c.name == "bpf_cast_to_kern_ctx":
-		return trusted
-	case c.name == "bpf_rdonly_cast":
-		return untrusted
 	case c.flags&kfIterNext != 0:
 		if c.object.rcu {
 			return rcu
@@ -211,10 +206,40 @@ func (v *verifier) resultTrust(c *kfuncCall) flags {
 	return 0
 }
 
-// refineKfunc limits the numbers that some functions return.
-func (v *verifier) refineKfunc(c *kfuncCall, r *reg) {
-	size, err := btf.Sizeof(c.proto.Return)
-	if err == nil && size < 8 {
-		_ = size // the upper half is whatever it is: the kernel knows nothing of it either
+// castTo gives r0 a struct of the kernel that the program says it is: it may be read, and no more.
+func (v *verifier) castTo(c *kfuncCall, r *reg) {
+	spec, ok := v.opt.Types.(*btf.Spec)
+	if !ok || !c.hasSize {
+		v.unmodelled("kfunc " + c.name)
 	}
+	t, err := spec.TypeByID(btf.TypeID(c.size))
+	s, isStruct := t.(*btf.Struct)
+	if err != nil || !isStruct {
+		v.unmodelled("casts to what is no struct")
+	}
+	r.setPointer(ptrBTF, untrusted)
+	r.typ = s
+}
+
+// kernelContext is the struct that the context of a program is made of.
+func kernelContext(t ebpf.ProgramType) string {
+	switch t {
+	case ebpf.SocketFilter, ebpf.SchedCLS, ebpf.SchedACT, ebpf.CGroupSKB, ebpf.LWTIn, ebpf.LWTOut, ebpf.LWTXmit, ebpf.LWTSeg6Local, ebpf.SkSKB:
+		return "sk_buff"
+	case ebpf.XDP:
+		return "xdp_buff"
+	case ebpf.CGroupSock:
+		return "sock"
+	case ebpf.CGroupSockAddr:
+		return "bpf_sock_addr_kern"
+	case ebpf.SockOps:
+		return "bpf_sock_ops_kern"
+	case ebpf.SkMsg:
+		return "sk_msg"
+	case ebpf.Kprobe:
+		return "pt_regs"
+	case ebpf.PerfEvent:
+		return "bpf_perf_event_data_kern"
+	}
+	return ""
 }

@@ -44,11 +44,8 @@ func (v *verifier) kfuncArg(c *kfuncCall, i int) (more int) {
 			v.rejectReg(n, "argument", "r%d must be the context for %s, and is %s", n, c.name, r.describe())
 		}
 		v.plainCtx(n)
-		if c.name == "bpf_cast_to_kern_ctx" {
-			v.unmodelled("kfunc " + c.name)
-		}
 	case has("__nullable") && r.isNull() && !sized:
-	case v.graphArg(c, n, p, r, name):
+	case v.allocArg(c, n, r, name):
 	case name == "bpf_dynptr" || name == "bpf_dynptr_kern":
 		v.kfuncDynptr(c, n, r, has("__uninit"))
 	case v.isIterator(c, i):

@@ -10,22 +10,23 @@ type fields struct {
 	locks, timers, queues []int
 	other                 string // the name of a kind that is not modelled
 	size                  map[int]int
+	kptrs                 map[int]kptr
 }
 
 // fieldsOf finds the special structs in a value.
-func fieldsOf(t btf.Type) *fields {
+func (k *rules) fieldsOf(t btf.Type) *fields {
 	if t == nil {
 		return nil
 	}
-	f := &fields{size: map[int]int{}}
-	f.find(t, 0, 0)
-	if len(f.size) == 0 && f.other == "" {
+	f := &fields{size: map[int]int{}, kptrs: map[int]kptr{}}
+	f.find(k, t, 0, 0)
+	if len(f.size) == 0 && f.other == "" && len(f.kptrs) == 0 {
 		return nil
 	}
 	return f
 }
 
-func (f *fields) find(t btf.Type, at, depth int) {
+func (f *fields) find(k *rules, t btf.Type, at, depth int) {
 	if depth > 8 {
 		return
 	}
@@ -50,16 +51,31 @@ func (f *fields) find(t btf.Type, at, depth int) {
 			return
 		}
 		for _, m := range t.Members {
-			f.find(m.Type, at+int(m.Offset.Bytes()), depth+1)
+			f.find(k, m.Type, at+int(m.Offset.Bytes()), depth+1)
+		}
+	case *btf.Array:
+		n, err := btf.Sizeof(t.Type)
+		if err != nil || t.Nelems > 64 {
+			return
+		}
+		for i := range int(t.Nelems) {
+			f.find(k, t.Type, at+i*n, depth+1)
 		}
 	case *btf.Pointer:
-		if tag, ok := t.Target.(*btf.TypeTag); ok {
-			switch tag.Value {
-			case "kptr", "kptr_untrusted", "percpu_kptr", "uptr":
-				f.other = tag.Value
-				f.size[at] = 8
-			}
+		if p, is, other := k.kptrOf(t); other != "" {
+			f.other = other
+			f.size[at] = 8
+		} else if is {
+			f.kptrs[at] = p
 		}
+	}
+}
+
+// readFields finds what is special in a map's values, by the names that this kernel has for it.
+func (v *verifier) readFields(m *mapDef) {
+	m.fields = v.rules.fieldsOf(m.spec.Value)
+	if m.inner != nil {
+		v.readFields(m.inner)
 	}
 }
 

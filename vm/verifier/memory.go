@@ -228,6 +228,11 @@ func (v *verifier) mapValueAccess(a access, r *reg, off int) {
 		v.rejectReg(a.reg, "null", "r%d may be null: what a lookup in %s returns must be compared with 0 first", a.reg, m.name)
 	}
 	v.mapFlags(a.reg, m, a.write)
+	if f, hit := v.kptrAt(a, r, off); hit {
+		v.region(a.reg, off, a.size, int(m.spec.ValueSize), false, "a value of "+m.name)
+		v.kptrAccess(a, f)
+		return
+	}
 	v.mapRegion(a.reg, off, a.size, false)
 	if a.write || a.value < 0 {
 		return
@@ -276,6 +281,11 @@ func (v *verifier) mapRegion(at, off, size int, zero bool) {
 		return
 	}
 	lo, hi := int64(off)+r.smin, int64(off)+int64(r.umax)+int64(size)
+	for start := range m.fields.kptrs {
+		if lo < int64(start+8) && int64(start) < hi {
+			v.rejectReg(at, "special field", "a pointer of the kernel in the value of %s cannot be touched by helpers", m.name)
+		}
+	}
 	for start, n := range m.fields.size {
 		if lo < int64(start+n) && int64(start) < hi {
 			if m.fields.other != "" {

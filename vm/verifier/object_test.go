@@ -66,6 +66,9 @@ func compileObjects(t testing.TB, patterns ...string) (objects []string) {
 	}
 	for _, path := range files {
 		for _, cpu := range []string{"v1", "v2", "v3"} {
+			if strings.HasSuffix(path, "_v3.c") && cpu != "v3" {
+				continue // there are no such instructions
+			}
 			object := filepath.Join(dir, strings.TrimSuffix(filepath.Base(path), ".c")+"-"+cpu+".o")
 			text, err := exec.Command("clang", "-target", "bpf", "-mcpu="+cpu, "-O2", "-g", "-Wno-unused", "-c", "-o", object, path).CombinedOutput()
 			if err != nil {
@@ -84,9 +87,9 @@ func TestObjectsAgree(t *testing.T) {
 	k := runningKernel(t)
 	var y tally
 	for _, s := range objectPrograms(t, k.types) {
-		y.add(s.name, verify(s.prog, k.version, k.options()), k.load(s.prog, false))
+		y.add(s, verify(s.prog, k.version, k.options()), k.load(s.prog, false))
 	}
-	y.log(t, 60)
+	y.log(t, k, 60)
 	if y.unsound > 0 {
 		t.Error("programs are accepted that the kernel rejects")
 	}

@@ -105,6 +105,7 @@ type program struct {
 	lines  []*Line         // by slot; the last known one
 	funcs  map[int]*btf.Func
 	kfuncs map[int]string
+	types  []btf.Type // of the program itself, that instructions name
 	// missing is what was not there to make the raw form; "" if all was.
 	missing string
 }
@@ -127,10 +128,8 @@ func (l *Line) String() string {
 // flatten makes the raw form of a program.
 func flatten(coll *ebpf.CollectionSpec, spec *ebpf.ProgramSpec, types Types) (*program, error) {
 	insns := slices.Clone(spec.Instructions)
-	missing := relocate(insns, types)
-	p := &program{
-		name: spec.Name, spec: spec, maps: map[int]*mapDef{}, funcs: map[int]*btf.Func{}, kfuncs: map[int]string{}, missing: missing,
-	}
+	p := &program{name: spec.Name, spec: spec, maps: map[int]*mapDef{}, funcs: map[int]*btf.Func{}, kfuncs: map[int]string{}}
+	p.missing = p.relocate(insns, types)
 	known := map[string]*mapDef{}
 	var line *Line
 	for iter := insns.Iterate(); iter.Next(); {
@@ -200,7 +199,7 @@ func lineOf(s fmt.Stringer) *Line {
 }
 
 func newMapDef(name string, ms *ebpf.MapSpec) *mapDef {
-	m := &mapDef{name: name, spec: ms, fields: fieldsOf(ms.Value)}
+	m := &mapDef{name: name, spec: ms}
 	if ms.InnerMap != nil {
 		m.inner = newMapDef(name+" (inner)", ms.InnerMap)
 	}

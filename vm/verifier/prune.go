@@ -200,6 +200,9 @@ func (v *verifier) covers(old, cur *reg, m *idMap, how sameness) bool {
 	if old.kind != cur.kind || old.flags != cur.flags {
 		return false
 	}
+	if v.rules.exactPointers && old.kind != scalar {
+		return old.coversExactly(cur, m)
+	}
 	switch old.kind {
 	case scalar:
 		if !old.precise && how == covers {
@@ -226,6 +229,40 @@ func (v *verifier) covers(old, cur *reg, m *idMap, how sameness) bool {
 		}
 	}
 	return old.exact() == cur.exact() && m.match(old.id, cur.id) && m.match(old.ref, cur.ref)
+}
+
+// coversExactly compares pointers as kernels before 6.3 do.
+func (old *reg) coversExactly(cur *reg, m *idMap) bool {
+	same := old.exact() == cur.exact() && old.id == cur.id && old.ref == cur.ref
+	switch old.kind {
+	case ptrStack:
+		return same && old.frame == cur.frame
+	case ptrMapValue, ptrMapKey:
+		if same {
+			return true
+		}
+		if old.off != cur.off || old.mp != cur.mp || old.uid != cur.uid {
+			return false
+		}
+		if old.nullable() {
+			return old.ref == cur.ref && m.matchOld(old.id, cur.id)
+		}
+		return old.within(cur) && old.bits.has(cur.bits)
+	case ptrPacket, ptrPacketMeta:
+		return same || old.size <= cur.size && old.off == cur.off && (old.id == 0 || m.matchOld(old.id, cur.id)) && old.within(cur) && old.bits.has(cur.bits)
+	}
+	return same
+}
+
+// matchOld is match for kernels that let two ids mean one of the other state.
+func (m *idMap) matchOld(old, cur uint32) bool {
+	for _, p := range m.pairs {
+		if p[0] == old {
+			return p[1] == cur
+		}
+	}
+	m.pairs = append(m.pairs, [2]uint32{old, cur})
+	return true
 }
 
 var unknownReg = func() reg {

@@ -9,7 +9,7 @@ import (
 )
 
 // relocate fits the program to the kernel's own types, as loaders do. missing tells why that cannot be.
-func relocate(insns asm.Instructions, types Types) (missing string) {
+func (p *program) relocate(insns asm.Instructions, types Types) (missing string) {
 	var relos []*btf.CORERelocation
 	var at []*asm.Instruction
 	for i := range insns {
@@ -24,8 +24,7 @@ func relocate(insns asm.Instructions, types Types) (missing string) {
 	if kernel == nil {
 		return "relocations without the kernel's types (BTF)"
 	}
-	var b btf.Builder
-	fixups, err := btf.CORERelocate(relos, []*btf.Spec{kernel}, binary.LittleEndian, b.Add)
+	fixups, err := btf.CORERelocate(relos, []*btf.Spec{kernel}, binary.LittleEndian, p.typeNumber)
 	if err != nil {
 		return fmt.Sprintf("a relocation (%v)", err)
 	}

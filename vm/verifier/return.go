@@ -1,10 +1,16 @@
 package verifier
 
-import "github.com/cilium/ebpf"
+import (
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
+)
 
 // checkReturn asks that the program returns what its type may return.
 func (v *verifier) checkReturn() {
 	f := v.cur.frame()
+	if v.returnsNothing(f) {
+		return
+	}
 	r := v.read(0)
 	if f.async {
 		v.asyncReturn(r)
@@ -17,6 +23,12 @@ func (v *verifier) checkReturn() {
 		return
 	}
 	lo, hi, ok := returnRange(v.prog.spec)
+	switch v.prog.spec.Type {
+	case ebpf.LSM:
+		lo, hi, ok = v.lsmReturn()
+	case ebpf.Syscall, ebpf.StructOps:
+		ok = false
+	}
 	if !ok {
 		return
 	}
@@ -24,7 +36,25 @@ func (v *verifier) checkReturn() {
 		v.rejectReg(0, "return value", "the program must return a number from %d to %d, not %s", lo, hi, r.describe())
 	}
 	v.markPrecise(0)
+	if v.prog.spec.Type == ebpf.LSM && v.prog.spec.AttachType != ebpf.AttachLSMCgroup {
+		if int64(r.s32min) < lo || int64(r.s32max) > hi { // the hook returns an int
+			v.rejectReg(0, "return value", "the program must return a number from %d to %d", lo, hi)
+		}
+		return
+	}
 	v.returnWithin(r, lo, hi, "the program")
+}
+
+// returnsNothing reports whether what the program implements has no result.
+func (v *verifier) returnsNothing(f *frame) bool {
+	if f.async || f.sub != 0 || v.hook == nil {
+		return false
+	}
+	if v.prog.spec.Type != ebpf.StructOps && (v.prog.spec.Type != ebpf.LSM || v.prog.spec.AttachType == ebpf.AttachLSMCgroup) {
+		return false
+	}
+	_, void := btf.UnderlyingType(v.hook.Return).(*btf.Void)
+	return void
 }
 
 func (v *verifier) asyncReturn(r *reg) {

@@ -19,6 +19,9 @@ func (v *verifier) checkStructure() {
 		v.reject("size", "the program has %d instructions, 1 to %d are allowed", n, maxInsns)
 	}
 	v.findSubprograms()
+	for _, m := range p.maps {
+		v.readFields(m)
+	}
 	used := map[*mapDef]bool{}
 	for i := 0; i < n; i++ {
 		v.insn = i

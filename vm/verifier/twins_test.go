@@ -101,9 +101,9 @@ func TestTwinsAgree(t *testing.T) {
 	k := runningKernel(t)
 	var y tally
 	for _, s := range twinPrograms() {
-		y.add(s.name, verify(s.prog, k.version, k.options()), k.load(s.prog, false))
+		y.add(s, verify(s.prog, k.version, k.options()), k.load(s.prog, false))
 	}
-	y.log(t, 80)
+	y.log(t, k, 80)
 	if y.unsound > 0 || y.strict*50 > y.same {
 		t.Error("the kernel disagrees")
 	}

@@ -100,26 +100,29 @@ type verifier struct {
 	followed []followed // an instruction
 	liveness *stackLiveness
 
-	cur       *state
-	insn      int
-	prev      int
-	here      *step // the entry of the history that this instruction has made
-	waiting   []pending
-	explored  [][]*stored
-	visits    map[callchain]*visit
-	ids       uint32
-	jumps     int
-	lastJumps int
-	lastInsns int
-	cost      Cost
-	counts    []int // how often each instruction was walked
-	blamed    map[blame]*difference
-	live      int
-	memory    int
-	tracking  tracker
-	ctx       *ctxTable
-	hook      *btf.FuncProto // of tracing programs, with its arguments
-	hookArgs  []btf.FuncParam
+	cur                   *state
+	insn                  int
+	prev                  int
+	here                  *step // the entry of the history that this instruction has made
+	waiting               []pending
+	explored              [][]*stored
+	visits                map[callchain]*visit
+	ids                   uint32
+	jumps                 int
+	lastJumps             int
+	lastInsns             int
+	cost                  Cost
+	counts                []int // how often each instruction was walked
+	blamed                map[blame]*difference
+	live                  int
+	memory                int
+	tracking              tracker
+	ctx                   *ctxTable
+	hook                  *btf.FuncProto // of tracing programs, with its arguments
+	hookArgs              []btf.FuncParam
+	hookHints             map[int]hookArg
+	helpers, laterHelpers helperSet // that the program may call
+	helpersRead           bool
 }
 
 func verify(p *program, kernel Kernel, opt Options) (result *Result) {

@@ -150,15 +150,6 @@ SEC("kprobe/vfs_write") int stack_event(struct pt_regs *ctx)
 	perf_event_output(ctx, &output, 0xffffffff, &e, sizeof(e));
 	return 0;
 }
-SEC("kprobe/vfs_write") int stack_event_big_bad(struct pt_regs *ctx)
-{
-	char buf[600];
-	buf[0] = 1;
-	for (int i = 1; i < 600; i++)
-		buf[i] = buf[i - 1];
-	probe_read_user(buf, sizeof(buf), (void *)ctx->si);
-	return buf[lost & 511];
-}
 SEC("tracepoint/syscalls/sys_enter_openat") int enter_openat(struct trace_event_raw_sys_enter *ctx)
 {
 	u32 tid = get_current_pid_tgid();
@@ -245,7 +236,7 @@ SEC("fexit/vfs_read") int exit_args(u64 *ctx)
 	lost += a + r + get_func_arg_cnt(ctx) + get_func_ip(ctx) + get_attach_cookie(ctx);
 	return 0;
 }
-SEC("fentry/vfs_read") int entry_ret_bad(u64 *ctx)
+SEC("fentry/vfs_read") int entry_ret(u64 *ctx)
 {
 	u64 r = 0;
 	get_func_ret(ctx, &r);
@@ -280,7 +271,7 @@ SEC("lsm/file_open") int opened(u64 *ctx)
 		*n += 1;
 	return f->f_flags & 2 ? -1 : 0;
 }
-SEC("lsm/file_open") int opened_range(u64 *ctx) { return 1; }
+SEC("lsm/file_open") int opened_range_bad(u64 *ctx) { return 1; }
 SEC("lsm/file_open") int opened_write_bad(u64 *ctx)
 {
 	struct file *f = (void *)ctx[0];

@@ -2,47 +2,15 @@ package verifier
 
 import (
 	"fmt"
-	"math/rand/v2"
-	"os"
 	"regexp"
 	"strconv"
 	"strings"
 	"testing"
-
-	"skep/internal/ktest"
 )
 
 var walkedInsn = regexp.MustCompile(`^(\d+): \(`)
 
-// TestTrace shows where the walks of one program part: SKEP_TRACE is a part of its name.
-func TestTrace(t *testing.T) {
-	name := os.Getenv("SKEP_TRACE")
-	if name == "" {
-		t.Skip("SKEP_TRACE names no program")
-	}
-	ktest.Need(t, ktest.Root)
-	k := runningKernel(t)
-	if text, ok := strings.CutPrefix(name, "generated:"); ok {
-		seed, _ := strconv.ParseUint(text, 10, 64)
-		k.compareWalks(t, sample{name, generate(rand.New(rand.NewPCG(seed, 2)), newMapDef("array", twinMaps()["array"]))})
-		return
-	}
-	if seed, err := strconv.ParseUint(name, 10, 64); err == nil {
-		base := append(scriptPrograms(t, k.version), twinPrograms()...)
-		g := rand.New(rand.NewPCG(seed, 1))
-		b := base[g.IntN(len(base))]
-		k.compareWalks(t, sample{b.name, mutate(b.prog, g)})
-		return
-	}
-	for _, s := range append(scriptPrograms(t, k.version), twinPrograms()...) {
-		if strings.Contains(s.name, name) {
-			k.compareWalks(t, s)
-			return
-		}
-	}
-	t.Fatal("no such program")
-}
-
+// compareWalks tells where the walk of a program parts from the kernel's, which writes a log of its own.
 func (k *kernelUnderTest) compareWalks(t *testing.T, s sample) {
 	var mine []int
 	var regs [][11]reg

@@ -1,0 +1,78 @@
+package verifier
+
+import (
+	_ "embed"
+	"encoding/hex"
+	"fmt"
+	"strings"
+
+	"github.com/cilium/ebpf"
+
+	"skep/vm/helper"
+)
+
+// measuredHelpers are the helpers that programs may call, as the kernels themselves say: a line for each kernel, type of program and place
+// of attachment, with a set of numbers, the lowest bit of the first byte being number 0. TestHelpersAgree prints these lines.
+//
+//go:embed helper_measured.txt
+var measuredHelpers string
+
+// A helperSet is the numbers of helpers.
+type helperSet []byte
+
+func (s helperSet) has(n int32) bool { return int(n/8) < len(s) && s[n/8]>>(n%8)&1 != 0 }
+
+// helpersOf finds the helpers of a program's type: those of the newest kernel measured that is not newer than the one asked about, and of
+// the next one for helpers which that had not yet.
+func (v *verifier) helpersOf() (set, later helperSet) {
+	exact := false
+	var best Kernel
+	for line := range strings.Lines(measuredHelpers) {
+		var kernel, text string
+		var kind, to uint32
+		if n, _ := fmt.Sscan(line, &kernel, &kind, &to, &text); n != 4 || ebpf.ProgramType(kind) != v.prog.spec.Type {
+			continue
+		}
+		k, err := ParseKernel(kernel)
+		here := ebpf.AttachType(to) == v.prog.spec.AttachType
+		if err != nil || exact && !here {
+			continue
+		}
+		bits, err := hex.DecodeString(text)
+		if err != nil {
+			continue
+		}
+		if here && !exact {
+			exact, best, set, later = true, 0, nil, nil
+		}
+		switch {
+		case k <= v.rules.kernel && (k > best || !exact && set == nil):
+			best, set = k, bits
+		case k > v.rules.kernel && later == nil:
+			later = bits
+		}
+	}
+	return set, later
+}
+
+// measured reports whether programs of this type may call the helper, where that has been measured.
+func (v *verifier) measured(h *helper.Helper) (may, known bool) {
+	if !v.helpersRead {
+		v.helpers, v.laterHelpers = v.helpersOf()
+		v.helpersRead = true
+	}
+	if v.helpers == nil {
+		return false, false
+	}
+	return v.helpers.has(h.Number) || Kernel(h.Kernel()) > v.measuredAt() && v.laterHelpers.has(h.Number), true
+}
+
+// measuredAt is the newest kernel measured that is not newer than the one asked about.
+func (v *verifier) measuredAt() (k Kernel) {
+	for _, m := range Kernels {
+		if m <= v.rules.kernel {
+			k = m
+		}
+	}
+	return k
+}

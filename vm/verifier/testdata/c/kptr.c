@@ -1,0 +1,248 @@
+// Pointers of the kernel in maps' values, allocated objects and work queues.
+#include "kernel.h"
+
+KERNEL_TYPES
+struct task_struct { int pid, tgid; struct task_struct *real_parent; };
+struct cgroup { int level; };
+END_KERNEL_TYPES
+struct bpf_cpumask { u64 bits[1]; };
+
+struct own { u64 n; u32 data[4]; };
+struct holder { u64 used; struct task_struct KPTR *task; };
+struct weak { struct task_struct __attribute__((btf_type_tag("kptr_untrusted"))) *task; u64 n; };
+struct owner { struct own KPTR *p; u32 n; };
+struct queued { u32 n; struct bpf_wq work; };
+MAP(holders, ARRAY, 4, u32, struct holder);
+MAP(weaks, HASH, 4, u32, struct weak);
+MAP(owners, ARRAY, 4, u32, struct owner);
+MAP(queue, ARRAY, 4, u32, struct queued);
+u64 sum;
+
+KSYM struct task_struct *bpf_task_acquire(struct task_struct *p);
+KSYM void bpf_task_release(struct task_struct *p);
+KSYM void bpf_rcu_read_lock(void);
+KSYM void bpf_rcu_read_unlock(void);
+KSYM void *bpf_obj_new_impl(u64 id, void *meta);
+KSYM void bpf_obj_drop_impl(void *p, void *meta);
+KSYM int bpf_wq_init(struct bpf_wq *wq, void *map, u32 flags);
+KSYM int bpf_wq_start(struct bpf_wq *wq, u32 flags);
+KSYM int bpf_wq_set_callback_impl(struct bpf_wq *wq, int(*callback)(void *map, int *key, void *value), u32 flags, void *aux);
+#define new(T) ((T *)bpf_obj_new_impl(__builtin_btf_type_id(*(T *)0, 0), NULL))
+#define drop(p) bpf_obj_drop_impl(p, NULL)
+
+SEC("tp_btf/task_newtask") int keep(u64 *ctx)
+{
+	struct task_struct *t = (void *)ctx[0], *kept, *old;
+	u32 key = 0;
+	struct holder *h = map_lookup_elem(&holders, &key);
+	if (!h)
+		return 0;
+	kept = bpf_task_acquire(t);
+	if (!kept)
+		return 0;
+	old = kptr_xchg(&h->task, kept);
+	if (old)
+		bpf_task_release(old);
+	h->used++;
+	return 0;
+}
+SEC("tp_btf/task_newtask") int keep_leak_bad(u64 *ctx)
+{
+	struct task_struct *t = (void *)ctx[0], *kept;
+	u32 key = 0;
+	struct holder *h = map_lookup_elem(&holders, &key);
+	if (!h)
+		return 0;
+	kept = bpf_task_acquire(t);
+	if (!kept)
+		return 0;
+	kptr_xchg(&h->task, kept);
+	return 0;
+}
+SEC("tp_btf/task_newtask") int keep_unowned_bad(u64 *ctx)
+{
+	u32 key = 0;
+	struct holder *h = map_lookup_elem(&holders, &key);
+	if (!h)
+		return 0;
+	struct task_struct *old = kptr_xchg(&h->task, (void *)ctx[0]);
+	if (old)
+		bpf_task_release(old);
+	return 0;
+}
+SEC("tp_btf/task_newtask") int take(u64 *ctx)
+{
+	u32 key = 0;
+	struct holder *h = map_lookup_elem(&holders, &key);
+	if (!h)
+		return 0;
+	struct task_struct *old = kptr_xchg(&h->task, NULL);
+	if (!old)
+		return 0;
+	sum += old->pid;
+	bpf_task_release(old);
+	return 0;
+}
+SEC("tp_btf/task_newtask") int take_offset_bad(u64 *ctx)
+{
+	u32 key = 0;
+	struct holder *h = map_lookup_elem(&holders, &key);
+	if (!h)
+		return 0;
+	struct task_struct *old = kptr_xchg(&h->used, NULL);
+	if (old)
+		bpf_task_release(old);
+	return 0;
+}
+SEC("tp_btf/task_newtask") int peek(u64 *ctx)
+{
+	u32 key = 0;
+	struct holder *h = map_lookup_elem(&holders, &key);
+	if (!h)
+		return 0;
+	struct task_struct *t = h->task;
+	if (!t)
+		return 0;
+	t = bpf_task_acquire(t);
+	if (!t)
+		return 0;
+	sum += t->pid;
+	bpf_task_release(t);
+	return 0;
+}
+SEC("tp_btf/task_newtask") int peek_null_bad(u64 *ctx)
+{
+	u32 key = 0;
+	struct holder *h = map_lookup_elem(&holders, &key);
+	if (!h)
+		return 0;
+	struct task_struct *t = bpf_task_acquire(h->task);
+	if (t)
+		bpf_task_release(t);
+	return 0;
+}
+SEC("tp_btf/task_newtask") int store_owned_bad(u64 *ctx)
+{
+	u32 key = 0;
+	struct holder *h = map_lookup_elem(&holders, &key);
+	if (h)
+		h->task = (void *)ctx[0];
+	return 0;
+}
+SEC("tp_btf/task_newtask") int part_bad(u64 *ctx)
+{
+	u32 key = 0;
+	struct holder *h = map_lookup_elem(&holders, &key);
+	return h ? *(u32 *)&h->task : 0;
+}
+SEC("tp_btf/task_newtask") int helper_bad(u64 *ctx)
+{
+	u32 key = 0;
+	struct holder *h = map_lookup_elem(&holders, &key);
+	if (h)
+		get_current_comm(h, 16);
+	return 0;
+}
+SEC("tp_btf/task_newtask") int store_weak(u64 *ctx)
+{
+	u32 key = 0;
+	struct weak *h = map_lookup_elem(&weaks, &key);
+	if (!h)
+		return 0;
+	struct task_struct *old = h->task;
+	if (old)
+		sum += old->pid;
+	h->task = (void *)ctx[0];
+	h->n++;
+	return 0;
+}
+SEC("tp_btf/task_newtask") int store_weak_type_bad(u64 *ctx)
+{
+	u32 key = 0;
+	struct weak *h = map_lookup_elem(&weaks, &key);
+	if (h)
+		h->task = (void *)&sum;
+	return 0;
+}
+SEC("tp_btf/task_newtask") int acquire_weak_bad(u64 *ctx)
+{
+	u32 key = 0;
+	struct weak *h = map_lookup_elem(&weaks, &key);
+	if (!h || !h->task)
+		return 0;
+	struct task_struct *t = bpf_task_acquire(h->task);
+	if (t)
+		bpf_task_release(t);
+	return 0;
+}
+SEC("tc") int fresh(struct __sk_buff *skb)
+{
+	struct own *p = new(struct own);
+	if (!p)
+		return 0;
+	p->n = skb->len;
+	p->data[3] = 1;
+	sum += p->n + p->data[2];
+	drop(p);
+	return 0;
+}
+SEC("tc") int fresh_leak_bad(struct __sk_buff *skb)
+{
+	struct own *p = new(struct own);
+	if (p)
+		p->n = 1;
+	return 0;
+}
+SEC("tc") int fresh_null_bad(struct __sk_buff *skb)
+{
+	struct own *p = new(struct own);
+	p->n = 1;
+	drop(p);
+	return 0;
+}
+SEC("tc") int fresh_after_bad(struct __sk_buff *skb)
+{
+	struct own *p = new(struct own);
+	if (!p)
+		return 0;
+	drop(p);
+	return p->n;
+}
+SEC("tc") int fresh_far_bad(struct __sk_buff *skb)
+{
+	struct own *p = new(struct own);
+	if (!p)
+		return 0;
+	((u64 *)p)[3] = 1;
+	drop(p);
+	return 0;
+}
+SEC("tc") int work(struct __sk_buff *skb);
+static int worked(void *map, int *key, void *value) { sum++; return 0; }
+static int worked_returns(void *map, int *key, void *value) { return sum; }
+SEC("tc") int work(struct __sk_buff *skb)
+{
+	u32 key = 0;
+	struct queued *q = map_lookup_elem(&queue, &key);
+	if (!q)
+		return 0;
+	if (bpf_wq_init(&q->work, &queue, 0) || bpf_wq_set_callback_impl(&q->work, worked, 0, NULL))
+		return 0;
+	return bpf_wq_start(&q->work, 0);
+}
+SEC("tc") int work_returns_bad(struct __sk_buff *skb)
+{
+	u32 key = 0;
+	struct queued *q = map_lookup_elem(&queue, &key);
+	if (q)
+		bpf_wq_set_callback_impl(&q->work, worked_returns, 0, NULL);
+	return 0;
+}
+SEC("tc") int work_offset_bad(struct __sk_buff *skb)
+{
+	u32 key = 0;
+	struct queued *q = map_lookup_elem(&queue, &key);
+	if (q)
+		bpf_wq_start((void *)&q->n, 0);
+	return 0;
+}
