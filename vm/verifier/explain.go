@@ -256,3 +256,6 @@ func backwards(s *state, f func(at int, h *step) bool) {
 		}
 	}
 }
+
+// Required is what a rule of [Rejection.Rule] asks for, in general; "" if there is no such rule.
+func Required(rule string) string { return required[rule] }

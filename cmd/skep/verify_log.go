@@ -1,0 +1,105 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"skep/internal/render"
+	"skep/vm/kernellog"
+)
+
+// explainLog explains the log of a kernel's verifier in a file, or on standard input.
+func (v *verification) explainLog(file string) error {
+	text, err := os.ReadFile(file)
+	if file == "-" {
+		text, err = io.ReadAll(os.Stdin)
+	}
+	if err != nil {
+		return fmt.Errorf("reading the log: %w", err)
+	}
+	e, err := kernellog.Explain(string(text))
+	if err != nil {
+		return fmt.Errorf("explaining %s: %w", file, err)
+	}
+	answer := logText(e)
+	if v.json {
+		answer = logJSON(e) + "\n"
+	}
+	_, err = io.WriteString(v.stdout, answer)
+	return err
+}
+
+// logText is the explanation of a log as people read it.
+func logText(e *kernellog.Explanation) string {
+	var b strings.Builder
+	row := func(name, text string) {
+		if text != "" {
+			fmt.Fprintf(&b, "    %-6s %s\n", name, strings.ReplaceAll(text, "\n", "\n           "))
+		}
+	}
+	if e.Text == "" {
+		fmt.Fprintf(&b, "  %s\n", "the message is not known here")
+	} else {
+		fmt.Fprintf(&b, "  %s\n", e.Text)
+	}
+	row("kernel", e.Kernel)
+	row("at", placeText(e.At))
+	row("rule", e.Required())
+	row("known", e.Known)
+	name := "from"
+	for _, c := range e.Path {
+		row(name, c.Text+", "+placeText(c.Place))
+		name = ""
+	}
+	row("do", e.Advice)
+	if e.Partial {
+		row("note", "the beginning of the log is missing; a larger log buffer tells more")
+	}
+	return b.String()
+}
+
+func placeText(p kernellog.Place) string {
+	if p.Insn < 0 {
+		return ""
+	}
+	text := fmt.Sprintf("instruction %d", p.Insn)
+	if p.File != "" {
+		text += " (" + p.File + ")"
+	}
+	if p.Source != "" {
+		return text + "  " + p.Source
+	}
+	if p.Code != "" {
+		text += "  " + p.Code
+	}
+	return text
+}
+
+// logJSON is the same as one line of JSON.
+func logJSON(e *kernellog.Explanation) string {
+	var o render.Object
+	at := func(p kernellog.Place, o *render.Object) {
+		if p.Insn >= 0 {
+			o.Number("insn", p.Insn)
+		}
+		o.Text("place", p.File)
+		o.Text("line", p.Source)
+		o.Text("code", p.Code)
+	}
+	o.Text("verdict", "rejected")
+	at(e.At, &o)
+	o.Text("kernel_message", e.Kernel)
+	o.Text("rule", e.Rule)
+	o.Text("message", e.Text)
+	o.Text("required", e.Required())
+	o.Text("known", e.Known)
+	o.Objects("path", len(e.Path), func(i int, o *render.Object) {
+		at(e.Path[i].Place, o)
+		o.Text("text", e.Path[i].Text)
+	})
+	o.Text("advice", e.Advice)
+	o.Text("walked", e.Walked)
+	return o.String()
+}
