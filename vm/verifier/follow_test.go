@@ -111,6 +111,7 @@ func (f *Follower) settle(slot, depth int) {
 	lv := &f.levels[len(f.levels)-1]
 	f.m.frames = f.frames[lv.base : depth+1]
 	why := "the walk never came here"
+	var all []string
 	var kept []candidate
 	for _, c := range lv.cands {
 		for {
@@ -118,6 +119,7 @@ func (f *Follower) settle(slot, depth int) {
 			f.m.free = c.free
 			if out := f.m.outside(n.state); out != "" {
 				why = out
+				all = append(all, fmt.Sprint(c.node, ": ", out, " free ", c.free != nil, "; "))
 				break
 			}
 			if n.cover == 0 {
@@ -127,8 +129,10 @@ func (f *Follower) settle(slot, depth int) {
 			c = candidate{n.cover, c.free.with(n.free)}
 		}
 	}
+	n := lv.cands
+	_ = n
 	if lv.cands = kept; len(kept) == 0 {
-		f.Violation = fmt.Sprintf("before instruction %d at depth %d: %s", slot, depth, why)
+		f.Violation = fmt.Sprintf("before instruction %d at depth %d: %s", slot, depth, why+fmt.Sprint(len(lv.cands), all))
 	}
 }
 
