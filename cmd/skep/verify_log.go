@@ -6,8 +6,12 @@ import (
 	"os"
 	"strings"
 
+	"skep/host"
+	"skep/host/kernel"
 	"skep/internal/render"
+	"skep/lang/bpftrace/lower"
 	"skep/vm/kernellog"
+	"skep/vm/verifier"
 )
 
 // explainLog explains the log of a kernel's verifier in a file, or on standard input.
@@ -29,6 +33,25 @@ func (v *verification) explainLog(file string) error {
 	}
 	_, err = io.WriteString(v.stdout, answer)
 	return err
+}
+
+// explainRejection shows what our verifier says of a program that the kernel has refused, and where it does not refuse it what the
+// kernel's log tells.
+func (t *tracing) explainRejection(unit *lower.Unit, rejected *host.Rejected) {
+	v := &verification{environment: t.environment}
+	if target, err := kernel.New().Target(); err == nil {
+		k := verifier.Kernel(target.Kernel &^ 0xff)
+		r, err := verifier.Verify(unit.Spec, rejected.Program, k, v.options(k))
+		if err == nil && r.Verdict == verifier.Rejected {
+			var b strings.Builder
+			writeRejection(&b, v.explain(unit.Spec, unit, r))
+			fmt.Fprint(t.stderr, b.String())
+			return
+		}
+	}
+	if e, err := kernellog.Explain(rejected.Log); err == nil {
+		fmt.Fprint(t.stderr, logText(e))
+	}
 }
 
 // logText is the explanation of a log as people read it.
