@@ -18,7 +18,7 @@ import (
 func (v *verification) explainLog(file string) error {
 	text, err := os.ReadFile(file)
 	if file == "-" {
-		text, err = io.ReadAll(os.Stdin)
+		text, err = io.ReadAll(v.stdin)
 	}
 	if err != nil {
 		return fmt.Errorf("reading the log: %w", err)

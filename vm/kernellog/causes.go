@@ -113,8 +113,8 @@ func (e *event) cause(w *wanted) (text string, done bool) {
 			w.slot = m[4] + m[5]
 			return fmt.Sprintf("r%d is read back from the stack", w.reg), false
 		}
-		if w.pointer {
-			return fmt.Sprintf("r%d is read here", w.reg), true
+		if known := describe(e.regs[w.reg]); strings.Contains(known, "pointer") || strings.Contains(known, "packet") {
+			return fmt.Sprintf("r%d is read here: it is %s", w.reg, known), true
 		}
 		return fmt.Sprintf("r%d is loaded from memory: of what memory holds nothing is known", w.reg), true
 	}

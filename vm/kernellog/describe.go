@@ -27,7 +27,9 @@ func describe(text string) string {
 		return "a map"
 	case kind == "map_value":
 		s = "a pointer to a map's value"
-		if vs := f["vs"]; vs != "" {
+		if vs := f["vs"]; f["map"] != "" {
+			s = "a pointer to a value of " + f["map"] + ", of " + vs + " bytes,"
+		} else if vs != "" {
 			s += " of " + vs + " bytes"
 		}
 	case kind == "map_key":
@@ -83,9 +85,9 @@ func describe(text string) string {
 		s += " plus" + f.numbers()
 	}
 	if null {
-		s += ", or null"
+		return strings.TrimSuffix(s, ",") + ", or null"
 	}
-	return s
+	return strings.TrimSuffix(s, ",")
 }
 
 // parts are what a state has in brackets: "smin=umin=1,umax=5" has smin, umin and umax.

@@ -49,6 +49,9 @@ func Explain(text string) (*Explanation, error) {
 	}
 	e := &Explanation{At: Place{Insn: -1}, Kernel: strings.Join(l.messages, "\n"), Walked: l.walked, Partial: len(l.events) > 0 && l.events[0].insn != 0}
 	f := recognise(l.messages)
+	if f.rule == "" && len(l.events) == 0 && l.walked == "" {
+		return nil, ErrNoMessage
+	}
 	e.Rule, e.Text, e.Advice = f.rule, f.text, f.advice
 	if len(l.events) > 0 {
 		last := len(l.events) - 1

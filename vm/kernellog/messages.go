@@ -131,9 +131,11 @@ var messages = []message{
 
 	// The stack.
 	{pattern: pattern{text: `^invalid (?:indirect )?read from stack (?:R\d+ )?(?:var_)?off (\S+?)\+(\d+) size (\d+)`}, rule: "stack", text: "the stack at offset $1 is read, but byte $2 of $3 was never written", advice: adviseStack},
-	{pattern: pattern{text: `^invalid read from stack R(\d+) off=(-?\d+) size=(\d+)`}, rule: "bounds", text: "a read of $3 bytes at offset $2 does not lie inside of the stack", reg: 1, advice: adviseBounds},
+	{pattern: pattern{text: `^invalid read from stack R(\d+) off=(\d+|-(?:5(?:1[3-9]|[2-9]\d)|[6-9]\d\d|\d{4,})) size=(\d+)`}, rule: "bounds", text: "a read of $3 bytes at offset $2 does not lie inside of the stack, which has offsets -512 to -1", reg: 1, advice: adviseBounds},
+	{pattern: pattern{text: `^invalid read from stack R(\d+) off=(-?\d+) size=(\d+)`}, rule: "stack", text: "a read of $3 bytes at offset $2 of the stack: it was never written, or does not lie inside", reg: 1, advice: adviseStack},
 	{pattern: pattern{text: `^invalid write to stack R(\d+) off=(-?\d+) size=(\d+)`}, rule: "bounds", text: "a write of $3 bytes at offset $2 does not lie inside of the stack, which has offsets -512 to -1", reg: 1, advice: adviseBounds},
 	{pattern: pattern{text: `^invalid (?:stack off|stack type R\d+ off)=(-?\d+) (?:access_)?size=(-?\d+)`}, rule: "bounds", text: "an access of $2 bytes at offset $1 does not lie inside of the stack", advice: adviseBounds},
+	{pattern: pattern{text: `^invalid variable-offset read from stack R(\d+)`}, rule: "stack", text: "the stack is read at an offset that is not known here (r$1)", reg: 1, pointer: true, advice: adviseBounds},
 	{pattern: pattern{text: `^invalid (?:zero-size|zero-sized|variable-offset|unbounded variable-offset|indirect access).* stack R(\d+)`}, rule: "bounds", text: "the access of the stack through r$1 may lie outside of it, or its size is not allowed", reg: 1, pointer: true, advice: adviseBounds},
 	{pattern: pattern{text: `^invalid size of register (spill|fill)`}, rule: "fill", text: "a pointer in the stack must be stored and read as a whole ($1)", advice: adviseCompiler},
 	{pattern: pattern{text: `^corrupted spill memory|attempt to corrupt spilled pointer`}, rule: "fill", text: "a pointer stored in the stack is read or overwritten in part", advice: adviseCompiler},
@@ -162,6 +164,7 @@ var messages = []message{
 	// Context, types and arguments.
 	{pattern: pattern{text: `^invalid bpf_context access off=(-?\d+) size=(\d+)`}, rule: "context", text: "$2 bytes at offset $1 of the context cannot be accessed by programs of this type", advice: "use the fields that this type of program has, in their own sizes"},
 	{pattern: pattern{text: `^(?:variable|negative offset) ctx access`}, rule: "context", text: "fields of the context are accessed at constant offsets only", advice: adviseCompiler},
+	{pattern: pattern{text: `^BPF_ST stores into R(\d+) ctx is not allowed`}, rule: "context", text: "constants cannot be stored in the context (r$1), only registers", reg: 1},
 	{pattern: pattern{text: `^BPF_(?:ST|ATOMIC|XADD)\S* (?:stores|atomic stores) into R(\d+) (\S+) is not allowed`}, rule: "atomic", text: "this kind of store into a $2 (r$1) is not allowed", reg: 1},
 	{pattern: pattern{text: `^R(\d+) type=(\S+) expected=(.*)`}, rule: "argument", text: "r$1 is a $2, and must be one of: $3", reg: 1},
 	{pattern: pattern{text: `^R(\d+) is of type (.*) but (.*) is expected`}, rule: "argument", text: "r$1 points to $2, and must point to $3", reg: 1},
@@ -189,7 +192,7 @@ var messages = []message{
 	{pattern: pattern{text: `^cannot call GPL-restricted function`}, rule: "license", text: "the function is for programs with a GPL-compatible license only", advice: `declare it: char _license[] SEC("license") = "GPL";`},
 	{pattern: pattern{text: `^cannot pass map_type (\d+) into func (\S+?)#`}, rule: "map", text: "$2 does not work on maps of this type ($1)"},
 	{pattern: pattern{text: `^expected prog array map for tail call`}, rule: "map", text: "a tail call needs a program array"},
-	{pattern: pattern{text: `verifier bug|BUG`}, rule: "kernel", text: "the kernel's verifier has found a mistake of its own", advice: adviseCompiler},
+	{pattern: pattern{text: `^verifier bug|^BUG|verifier internal error`}, rule: "kernel", text: "the kernel's verifier has found a mistake of its own", advice: adviseCompiler},
 	{pattern: pattern{text: `^calling kernel function (\S+) is not allowed`}, rule: "helper", text: "programs of this type may not call $1", advice: adviseHelper},
 	{pattern: pattern{text: `^kernel function (\S+) args#(\d+)|^arg#(\d+) .*(?:pointer|expected|must)`}, rule: "argument", text: "an argument of the function is not what its prototype names"},
 	{pattern: pattern{text: `^R(\d+) must (?:be|point)|^R(\d+) (?:is not|expected|has no)`}, rule: "argument", text: "r$1$2 is not what the function wants", reg: 1},
@@ -217,5 +220,8 @@ var messages = []message{
 	{pattern: pattern{text: `^R(\d+) is invalid`}, rule: "register", text: "r$1 does not exist", reg: 1},
 	{pattern: pattern{text: `^fd (-?\d+) is not pointing to valid bpf_map`}, rule: "map", text: "the program refers to a map that was not made (file descriptor $1)", advice: "load the program through the collection that has its maps"},
 	{pattern: pattern{text: `^func(?:tion)? .* (?:BTF|btf)|BTF (?:is|type|info)|missing btf|btf_vmlinux is malformed|attach_btf_id`}, rule: "types", text: "the program's BTF does not fit what it is attached to or what it calls", advice: "check the name that the program is attached to, on this kernel"},
+	{pattern: pattern{text: `func_info doesn't match|line_info|func_info`}, rule: "types", text: "the program's BTF does not fit its functions", advice: "compile again with -g, and load the object as it is"},
+	{pattern: pattern{text: `kernel subsystem misconfigured`}, rule: "kernel", text: "the kernel has not all that this program type or function needs"},
+	{pattern: pattern{text: `hit verifier bug, increase LogSize`}, rule: "complexity", text: "the kernel gave up without a message, as it does when branches are too many to remember", advice: adviseLoop},
 	{pattern: pattern{text: `REG INVARIANTS VIOLATION`}, rule: "complexity", text: "the kernel's own bookkeeping of ranges contradicts itself; it goes on with less knowledge", advice: adviseCompiler},
 }

@@ -29,8 +29,10 @@ var (
 	stateLine = pattern{text: `^(?:\d+: )?(?:frame\d+: )?(R\d+.*)$`}
 	sourceAt  = pattern{text: `^(.*) @ (\S+:\d+)(?::\d+)?$`}
 	register  = pattern{text: `R(\d+)(?:_[a-z]+)?=(?:([^\s(]*)\(([^)]*(?:\([^)]*\)[^)]*)*)\)|(\S+))`}
-	noise     = pattern{text: `^(?:processed \d+ insns|verification time|stack depth|mark_precise|last_idx|regs=|parent |returning from|caller:|callee:|propagating|Func#|func#|Validating|arg#\d+ .* |old state|cur state|live regs|max_states|peak_states|total_states|-- (BEGIN|END)|libbpf:|Live regs|\(\d+ line|load program|program |Error|error|BTF_KIND|\.\.\.|\.{3})`}
-	liveLine  = pattern{text: `^\d+: [.0-9]{10} \(`}
+	noise     = pattern{text: `^(?:processed \d+ insns|verification time|stack depth|mark_precise|last_idx|regs=|parent |returning from|caller:|callee:|propagating|Func#|func#|Validating|arg#\d+ .* |old state|cur state|live regs|max_states|peak_states|total_states|-- (BEGIN|END)|libbpf:|Live regs|\(\d+ line|load program: [a-z ]+:$|Error|error|BTF_KIND|\.\.\.|\.{3})`}
+	// branchState stands behind a branch of which one way is taken: "goto pc+4 19: R0=1".
+	branchState = pattern{text: ` \d+: (?:frame\d+: )?`}
+	liveLine    = pattern{text: `^\d+: [.0-9]{10} \(`}
 )
 
 // parse finds instructions and messages in a text.
@@ -47,6 +49,9 @@ func parse(text string) *parsed {
 		case m != nil:
 			at, _ := strconv.Atoi(m[1])
 			code, state, _ := strings.Cut(m[3], ";")
+			if at := branchState.compiled().FindStringIndex(code); at != nil {
+				code, state = code[:at[0]], code[at[1]:] // what the branch taken knows
+			}
 			l.events = append(l.events, event{insn: at, code: strings.TrimSpace(code), from: from, regs: registers(state), src: src, file: file})
 			l.messages, from = nil, -1
 		case strings.HasPrefix(line, "; "):
