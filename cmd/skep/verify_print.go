@@ -50,7 +50,7 @@ func (v *verification) explain(spec *ebpf.CollectionSpec, unit *lower.Unit, r *v
 		return s
 	}
 	out.at = at(e.Insn, e.Line, "")
-	for _, c := range e.Path {
+	for _, c := range e.Causes() {
 		out.path = append(out.path, at(c.Insn, c.Line, c.Text))
 	}
 	for _, h := range e.Hottest {
