@@ -27,7 +27,7 @@ func (v *verification) explainLog(file string) error {
 	if err != nil {
 		return fmt.Errorf("explaining %s: %w", file, err)
 	}
-	answer := logText(e)
+	answer := e.String()
 	if v.json {
 		answer = logJSON(e) + "\n"
 	}
@@ -50,54 +50,8 @@ func (t *tracing) explainRejection(unit *lower.Unit, rejected *host.Rejected) {
 		}
 	}
 	if e, err := kernellog.Explain(rejected.Log); err == nil {
-		fmt.Fprint(t.stderr, logText(e))
+		fmt.Fprint(t.stderr, e.String())
 	}
-}
-
-// logText is the explanation of a log as people read it.
-func logText(e *kernellog.Explanation) string {
-	var b strings.Builder
-	row := func(name, text string) {
-		if text != "" {
-			fmt.Fprintf(&b, "    %-6s %s\n", name, strings.ReplaceAll(text, "\n", "\n           "))
-		}
-	}
-	if e.Text == "" {
-		fmt.Fprintf(&b, "  %s\n", "the message is not known here")
-	} else {
-		fmt.Fprintf(&b, "  %s\n", e.Text)
-	}
-	row("kernel", e.Kernel)
-	row("at", placeText(e.At))
-	row("rule", e.Required())
-	row("known", e.Known)
-	name := "from"
-	for _, c := range e.Path {
-		row(name, c.Text+", "+placeText(c.Place))
-		name = ""
-	}
-	row("do", e.Advice)
-	if e.Partial {
-		row("note", "the beginning of the log is missing; a larger log buffer tells more")
-	}
-	return b.String()
-}
-
-func placeText(p kernellog.Place) string {
-	if p.Insn < 0 {
-		return ""
-	}
-	text := fmt.Sprintf("instruction %d", p.Insn)
-	if p.File != "" {
-		text += " (" + p.File + ")"
-	}
-	if p.Source != "" {
-		return text + "  " + p.Source
-	}
-	if p.Code != "" {
-		text += "  " + p.Code
-	}
-	return text
 }
 
 // logJSON is the same as one line of JSON.

@@ -11,7 +11,7 @@ var (
 	constCode   = pattern{text: `^[rw](\d+) = (-?(?:0x)?[0-9a-f]+)(?: ll)?$`}
 	computeCode = pattern{text: `^[rw](\d+) (s?>>|<<|[-+*/|&^%]|s/|s%)= (?:[rw](\d+)|(\S+))$`}
 	loadCode    = pattern{text: `^r(\d+) = \*\([su](\d+) ?\*\)\(r(\d+) ([-+]) ?(\d+)\)$`}
-	storeCode   = pattern{text: `^\*\(u\d+ ?\*\)\(r(\d+) ([-+]) ?(\d+)\) = (?:r(\d+)|\S+)$`}
+	storeCode   = pattern{text: `^\*\(u(\d+) ?\*\)\(r(\d+) ([-+]) ?(\d+)\) = (?:r(\d+)|\S+)$`}
 	branchCode  = pattern{text: `^if [rw](\d+) (\S+) (?:[rw](\d+)|(\S+)) goto`}
 	callCode    = pattern{text: `^call ([a-z_]\w*)(?:#-?\d+)?`}
 )
@@ -22,13 +22,25 @@ func (e *event) base() int {
 		return number(m[3])
 	}
 	if m := storeCode.find(e.code); m != nil {
-		return number(m[1])
+		return number(m[2])
 	}
 	return -1
 }
 
+// added is the number in an addition to a pointer, -1 if the event is none.
+func (l *parsed) added(i int) int {
+	m := computeCode.find(l.events[i].code)
+	if m == nil || m[3] == "" {
+		return -1
+	}
+	if strings.Contains(l.known(i, number(m[3])), "pointer") {
+		return number(m[1])
+	}
+	return number(m[3])
+}
+
 func number(s string) int {
-	n, err := strconv.Atoi(s)
+	n, err := strconv.Atoi(strings.TrimPrefix(s, "+"))
 	if err != nil {
 		return -1
 	}
@@ -38,7 +50,7 @@ func number(s string) int {
 // A place in a program's state: a register, or where it is stored in the stack.
 type wanted struct {
 	reg, depth int
-	slot       string // "-16"; "" for a register
+	off, size  int // of the stack; size is 0 for a register
 	pointer    bool
 }
 
@@ -51,14 +63,16 @@ func (l *parsed) causes(i, reg int, pointer bool) (all []Cause) {
 		e := &l.events[i]
 		if e.depth != w.depth {
 			if strings.HasPrefix(e.code, "call pc") && e.depth == w.depth-1 {
-				w.depth--
+				if w.depth--; w.size > 0 || w.reg > 5 {
+					break
+				}
 				all = append(all, Cause{l.place(i), fmt.Sprintf("r%d was given to the function here", w.reg)})
 			}
 			continue
 		}
 		text, done := e.cause(&w)
 		if text != "" {
-			if known := e.regs[w.reg]; known != "" && !done && w.slot == "" && branchCode.matches(e.code) {
+			if known := e.regs[w.reg]; known != "" && !done && w.size == 0 && branchCode.matches(e.code) {
 				text += ", so that it is " + describe(known)
 			}
 			all = append(all, Cause{l.place(i), text})
@@ -72,16 +86,8 @@ func (l *parsed) causes(i, reg int, pointer bool) (all []Cause) {
 
 // cause tells what an instruction has to do with what is wanted; done says that its value was made here.
 func (e *event) cause(w *wanted) (text string, done bool) {
-	if w.slot != "" {
-		if m := storeCode.find(e.code); m != nil && m[1] == "10" && m[2]+m[3] == w.slot {
-			w.slot = ""
-			if m[4] == "" {
-				return "it was stored in the stack here", true
-			}
-			w.reg = number(m[4])
-			return "it was stored in the stack here", false
-		}
-		return "", false
+	if w.size > 0 {
+		return e.stored(w)
 	}
 	is := func(s string) bool { return s != "" && number(s) == w.reg }
 	if m := moveCode.find(e.code); m != nil {
@@ -110,7 +116,7 @@ func (e *event) cause(w *wanted) (text string, done bool) {
 	}
 	if m := loadCode.find(e.code); m != nil && is(m[1]) {
 		if m[3] == "10" {
-			w.slot = m[4] + m[5]
+			w.off, w.size = number(m[4]+m[5]), number(m[2])/8
 			return fmt.Sprintf("r%d is read back from the stack", w.reg), false
 		}
 		if known := describe(e.regs[w.reg]); strings.Contains(known, "pointer") || strings.Contains(known, "packet") {
@@ -138,6 +144,25 @@ func (e *event) cause(w *wanted) (text string, done bool) {
 			return "r0 is what " + m[1] + " returned", true
 		}
 		return fmt.Sprintf("the call makes r%d unusable", w.reg), true
+	}
+	return "", false
+}
+
+// stored tells what an instruction has to do with bytes of the stack.
+func (e *event) stored(w *wanted) (text string, done bool) {
+	m := storeCode.find(e.code)
+	if m == nil || m[2] != "10" {
+		return "", false
+	}
+	off, size := number(m[3]+m[4]), number(m[1])/8
+	switch {
+	case off == w.off && size == w.size && m[5] == "":
+		return "it was stored in the stack here", true
+	case off == w.off && size == w.size:
+		w.reg, w.size = number(m[5]), 0
+		return "it was stored in the stack here", false
+	case off < w.off+w.size && w.off < off+size:
+		return fmt.Sprintf("%d bytes at offset %d of the stack are stored, of %d at offset %d that are read", size, off, w.size, w.off), true
 	}
 	return "", false
 }

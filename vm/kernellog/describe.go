@@ -42,11 +42,10 @@ func describe(text string) string {
 	case kind == "pkt_meta":
 		s = "a pointer to the packet's metadata"
 	case kind == "pkt":
-		r := f["r"]
-		if r == "" {
-			r = "0"
+		s = "a pointer into the packet"
+		if r := f["r"]; r != "" && r != "0" {
+			s += ", which is known to have " + r + " bytes,"
 		}
-		s = "a pointer into the packet, which is known to have " + r + " bytes"
 	case kind == "pkt_end":
 		return "the packet's end"
 	case kind == "sock", kind == "sock_common", kind == "tcp_sock", kind == "xdp_sock":

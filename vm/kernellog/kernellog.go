@@ -61,11 +61,18 @@ func Explain(text string) (*Explanation, error) {
 		if last >= 0 {
 			e.At = l.place(last)
 			reg := f.reg
-			if reg < 0 && f.pointer {
+			switch {
+			case reg < 0 && f.pointer:
 				reg = l.events[last].base()
+			case reg < 0 && f.rule == "unbounded":
+				reg = l.added(last)
 			}
 			if reg >= 0 {
-				if known := l.known(last, reg); known != "" {
+				known := f.known
+				if known == "" && f.rule != "uninitialized" {
+					known = l.known(last, reg)
+				}
+				if known != "" {
 					e.Known = "r" + itoa(reg) + " is " + known
 				}
 				e.Path = l.causes(last, reg, f.pointer)

@@ -7,10 +7,11 @@ import (
 // A found message is what was recognised.
 type found struct {
 	rule, text, advice string
-	reg                int  // that it is about, -1 if none
-	insn               int  // that it names, -1 if none
-	from               int  // where something was acquired
-	pointer            bool // what matters is what was added to the register
+	known              string // what the message itself says of the register
+	reg                int    // that it is about, -1 if none
+	insn               int    // that it names, -1 if none
+	from               int    // where something was acquired
+	pointer            bool   // what matters is what was added to the register
 }
 
 // A message is one of the kernel's, as a pattern, and the same in other words: $1 is what the first bracket has found.
@@ -22,6 +23,7 @@ type message struct {
 	insn    int // the bracket with an instruction
 	from    int // the bracket with the instruction that has acquired something
 	pointer bool
+	known   string // as text
 	advice  string
 }
 
@@ -48,7 +50,7 @@ func recognise(lines []string) found {
 			if got == nil {
 				continue
 			}
-			f := found{rule: m.rule, text: fill(m.text, got), advice: m.advice, reg: -1, insn: -1, from: -1, pointer: m.pointer}
+			f := found{rule: m.rule, text: fill(m.text, got), known: fill(m.known, got), advice: m.advice, reg: -1, insn: -1, from: -1, pointer: m.pointer}
 			if m.reg > 0 {
 				f.reg = number(got[m.reg])
 			}
@@ -102,7 +104,7 @@ var messages = []message{
 	{pattern: pattern{text: `^invalid access to map value, value_size=(\d+) off=(-?\d+) size=(\d+)`}, rule: "bounds", text: "an access of $3 bytes at offset $2 does not lie inside of a map's value, which has $1 bytes", pointer: true, advice: adviseBounds},
 	{pattern: pattern{text: `^invalid access to map key, key_size=(\d+) off=(-?\d+) size=(\d+)`}, rule: "bounds", text: "an access of $3 bytes at offset $2 does not lie inside of a map's key, which has $1 bytes", pointer: true, advice: adviseBounds},
 	{pattern: pattern{text: `^invalid access to memory, mem_size=(\d+) off=(-?\d+) size=(\d+)`}, rule: "bounds", text: "an access of $3 bytes at offset $2 does not lie inside of memory of $1 bytes", pointer: true, advice: adviseBounds},
-	{pattern: pattern{text: `^invalid access to packet, off=(-?\d+) size=(\d+), R(\d+)\(id=\d+,off=-?\d+,r=(-?\d+)\)`}, rule: "bounds", text: "$2 bytes of the packet at offset $1 are accessed, of which a comparison with its end has shown $4", reg: 3, advice: advisePacket},
+	{pattern: pattern{text: `^invalid access to packet, off=(-?\d+) size=(\d+), R(\d+)\(id=\d+,off=-?\d+,r=(-?\d+)\)`}, rule: "bounds", text: "$2 bytes of the packet at offset $1 are accessed, of which a comparison with its end has shown $4", reg: 3, pointer: true, known: "a pointer into the packet, which is known to have $4 bytes", advice: advisePacket},
 	{pattern: pattern{text: `^R(\d+) offset is outside of the packet`}, rule: "bounds", text: "r$1 may lead outside of the packet", reg: 1, advice: advisePacket},
 	{pattern: pattern{text: `^R(\d+) max value is outside of the (?:allowed memory range|array range)`}, rule: "bounds", text: "r$1 may lie behind its end", reg: 1, pointer: true, advice: adviseBounds},
 	{pattern: pattern{text: `^R(\d+) min value is outside of the (?:allowed memory range|array range)`}, rule: "bounds", text: "r$1 may lie before its start", reg: 1, pointer: true, advice: adviseBounds},

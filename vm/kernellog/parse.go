@@ -38,7 +38,7 @@ var (
 // parse finds instructions and messages in a text.
 func parse(text string) *parsed {
 	l := &parsed{}
-	src, file, from := "", "", -1
+	src, file, from, fresh := "", "", -1, false
 	for _, line := range strings.Split(text, "\n") {
 		line, _, _ = strings.Cut(line, "verification time ") // it may stand behind a message without an end
 		line = strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(line), "|"))
@@ -52,10 +52,14 @@ func parse(text string) *parsed {
 			if at := branchState.compiled().FindStringIndex(code); at != nil {
 				code, state = code[:at[0]], code[at[1]:] // what the branch taken knows
 			}
+			if last := len(l.events) - 1; !fresh && last >= 0 && at != l.events[last].insn+1 && at != l.events[last].insn+2 {
+				src, file = l.source(at) // a jump has led there, and the kernel is silent about lines that it thinks known
+			}
+			fresh = false
 			l.events = append(l.events, event{insn: at, code: strings.TrimSpace(code), from: from, regs: registers(state), src: src, file: file})
 			l.messages, from = nil, -1
 		case strings.HasPrefix(line, "; "):
-			src, file = line[2:], ""
+			src, file, fresh = line[2:], "", true
 			if m := sourceAt.find(src); m != nil {
 				src, file = m[1], m[2]
 			}
@@ -79,6 +83,14 @@ func parse(text string) *parsed {
 	l.trim()
 	l.nest()
 	return l
+}
+
+// source is what an earlier walk has said of an instruction's line.
+func (l *parsed) source(insn int) (src, file string) {
+	if i := l.lastAt(insn, len(l.events)-1); i >= 0 {
+		return l.events[i].src, l.events[i].file
+	}
+	return "", ""
 }
 
 // trim takes out of the messages what a loader has added: anything before or after what is known.
