@@ -4,6 +4,8 @@ KERNEL = all
 RUN =
 PKG = ./...
 JSON =
+PROGRAMS = 100000
+SEED = 1
 
 # Inlining gains no time in these packages, and costs more than half a megabyte.
 SMALL = -gcflags='skep/lang/...=-l' -gcflags='skep/app/...=-l' -gcflags='skep/cmd/...=-l' \
@@ -48,5 +50,9 @@ shell: bin/ktest
 bench: bin/skep
 	$(GO) run ./internal/bench
 
+# What the verifier accepts is run, and must stay within what it knows.
+oracle:
+	SKEP_ORACLE=$(PROGRAMS) SKEP_SEED=$(SEED) $(GO) test -timeout 0 -run TestOracle -v ./vm/verifier
+
 FORCE:
-.PHONY: run test quick lint setup test-kernels shell bench FORCE
+.PHONY: oracle run test quick lint setup test-kernels shell bench FORCE

@@ -74,7 +74,7 @@ func TestVerifyRejections(t *testing.T) {
 				t.Errorf("the edits are %+v", got.Edits)
 			}
 			out = verifyOutput(t, 1, "--kernel", "6.12", "--program", test.program, object)
-			for _, want := range []string{"rejected\n  ", test.message, "\n    at     instruction ", "\n    input  with ", test.input, "\n    edit   ", "verified again with that: accepted"} {
+			for _, want := range []string{"rejected\n  ", test.message, "\n    at     instruction ", "\n    input  ", test.input, "\n    ran    it ", "\n    edit   ", "verified again with that: accepted"} {
 				if !strings.Contains(out, want) {
 					t.Errorf("%q is not in\n%s", want, out)
 				}
