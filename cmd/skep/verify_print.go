@@ -252,7 +252,9 @@ func (r *verified) rejectionJSON(o *render.Object) {
 			o.Text("value", w.Value)
 		})
 	}
-	list("edits", r.edits, func(s step, o *render.Object) { o.Text("where", map[bool]string{false: "before", true: "at"}[s.changes]) })
+	list("edits", r.edits, func(s step, o *render.Object) {
+		o.Text("where", map[bool]string{false: "before", true: "at"}[s.changes])
+	})
 	list("hottest", r.hottest, func(s step, o *render.Object) { o.Number("count", s.count) })
 	list("unpruned", r.unpruned, func(s step, o *render.Object) {
 		o.Text("was", s.was)
