@@ -143,8 +143,35 @@ func (v *verifier) causes(s *state, r int) (all []Cause) {
 
 // lost reports whether a register is no pointer any more that the instruction does not write.
 func lost(in insn, before, after *reg, want place) bool {
-	_, def := readsWrites(in)
-	return !want.slot && def>>want.reg&1 == 0 && before.isPointer() && !after.isPointer()
+	return !want.slot && defines(in)>>want.reg&1 == 0 && before.isPointer() && !after.isPointer()
+}
+
+// defines are the registers that an instruction writes, those that a call destroys included.
+func defines(in insn) uint16 {
+	switch in.class() {
+	case classALU, classALU64, classLDX:
+		return 1 << in.Dst()
+	case classLD:
+		if in.Op == loadImm64 {
+			return 1 << in.Dst()
+		}
+		return callerSaved
+	case classSTX:
+		switch {
+		case !in.isAtomic():
+		case in.Imm == atomicCmpxchg:
+			return 1
+		case in.Imm == atomicLoadAcq:
+			return 1 << in.Dst()
+		case in.Imm&atomicFetch != 0:
+			return 1 << in.Src()
+		}
+	case classJMP:
+		if in.isCall() {
+			return callerSaved
+		}
+	}
+	return 0
 }
 
 // named is what an instruction does in a word.

@@ -98,6 +98,7 @@ type verifier struct {
 	loop     []int
 	liveRegs []uint16
 	liveness *stackLiveness
+	blamed   map[blame]*difference // in vain
 
 	cur       *state
 	insn      int
@@ -112,7 +113,6 @@ type verifier struct {
 	lastInsns int
 	cost      Cost
 	counts    []int // how often each instruction was walked
-	blamed    map[blame]*difference
 	live      int
 	memory    int
 	tracking  tracker
