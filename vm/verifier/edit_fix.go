@@ -324,8 +324,9 @@ func (f *fixer) holders(from, reg int) (all []addition) {
 		at := path[i]
 		all = append(all, addition{at, bits.Len16(holds) - 1})
 		in := f.p.insns[at]
+		_, def := readsWrites(in)
 		before := holds
-		holds &^= defines(in)
+		holds &^= def
 		if in.Op == classALU64|opMOV|8 && before>>in.Src()&1 != 0 {
 			holds |= 1 << in.Dst()
 		}
@@ -396,7 +397,7 @@ func (f *fixer) unlock() {
 		f.around(f.r.Insn, n, insns, text)
 		backwards(f.at, func(at int, h *step) bool {
 			in := f.p.insns[at]
-			if defines(in)>>n&1 != 0 || in.isHelper() || len(f.all) > 12 {
+			if _, def := readsWrites(in); def>>n&1 != 0 || in.isHelper() || len(f.all) > 12 {
 				return false
 			}
 			f.around(at, n, insns, text)

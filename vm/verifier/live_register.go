@@ -11,7 +11,7 @@ func (v *verifier) findLiveRegisters() {
 	v.liveRegs = make([]uint16, n)
 	use, def := make([]uint16, n), make([]uint16, n)
 	for i := range n {
-		use[i], def[i] = v.readsWrites(v.prog.insns[i])
+		use[i], def[i] = readsWrites(v.prog.insns[i])
 	}
 	var to [2]int
 	for changed := true; changed; {
@@ -29,7 +29,7 @@ func (v *verifier) findLiveRegisters() {
 	}
 }
 
-func (v *verifier) readsWrites(in insn) (use, def uint16) {
+func readsWrites(in insn) (use, def uint16) {
 	dst, src := uint16(1)<<in.Dst(), uint16(1)<<in.Src()
 	switch in.class() {
 	case classLD:
