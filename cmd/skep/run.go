@@ -20,6 +20,7 @@ import (
 	"skep/probe"
 	"skep/symbol"
 	"skep/trace"
+	"skep/vm/verifier"
 )
 
 // runTrace compiles a script and runs it: the main job, and bpftrace's command line.
@@ -275,7 +276,10 @@ func (t *tracing) explain(unit *lower.Unit, err error) error {
 		return errShown{}
 	}
 	var rejected *host.Rejected
-	if errors.As(err, &rejected) {
+	if refused := (*verifier.Rejection)(nil); errors.As(err, &refused) { // by the machine
+		rejected = &host.Rejected{Program: refused.Program, Insn: refused.Insn, Reason: refused.Text, Err: err}
+	}
+	if rejected != nil || errors.As(err, &rejected) {
 		program := unit.Programs[rejected.Program]
 		if program == nil {
 			return err

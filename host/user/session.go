@@ -18,7 +18,6 @@ import (
 	"skep/probe"
 	"skep/vm"
 	vmmaps "skep/vm/maps"
-	"skep/vm/verifier"
 )
 
 // session is what was loaded and what it traces. Attach, Disable and Close are called from one goroutine.
@@ -62,10 +61,6 @@ func (s *session) load(spec *ebpf.CollectionSpec) (err error) {
 		return err
 	}
 	if s.collection, err = s.machine.Load(s.withRings(spec), &vm.LoadOptions{Verify: true}); err != nil {
-		var refused *verifier.Rejection
-		if errors.As(err, &refused) {
-			err = &host.Rejected{Program: refused.Program, Insn: refused.Insn, Reason: refused.Text, Err: err}
-		}
 		return err
 	}
 	for name, m := range s.collection.Maps {
