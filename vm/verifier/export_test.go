@@ -21,11 +21,12 @@ type Walked struct {
 	prog   *program
 	graph  *walkGraph
 	global map[int]bool
+	rules  *rules
 }
 
 // Walk verifies a program and keeps the walk, if it has not more than so many steps.
 func (s Sample) Walk(k Kernel, o Options, most int) *Walked {
-	w := &Walked{prog: s.prog, graph: newWalkGraph(most), global: map[int]bool{}}
+	w := &Walked{prog: s.prog, graph: newWalkGraph(most), global: map[int]bool{}, rules: rulesOf(k)}
 	o.watch, o.Steps = w.graph, most
 	w.Result = verify(s.prog, k, o)
 	for slot := range w.graph.roots {

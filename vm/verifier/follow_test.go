@@ -83,10 +83,11 @@ func (f *Follower) advance(slot, depth int, r *[11]uint64) {
 	lv.cands = next
 }
 
-// undecided tells of a number that was added to a pointer though a covering state says nothing of it: it should have been precise.
+// undecided tells of a number that was added to a pointer though a covering state says nothing of it: it should have been precise. Of kernels before
+// 6.8, which follow numbers through the stack in part, that is not asked.
 func (f *Follower) undecided(c candidate, in insn, base int) string {
 	at := f.depth - base
-	if c.free == nil || in.class() != classALU64 || !in.fromReg() || in.op() != opADD && in.op() != opSUB || at < 0 {
+	if c.free == nil || !f.walked.rules.stackPrecision || in.class() != classALU64 || !in.fromReg() || in.op() != opADD && in.op() != opSUB || at < 0 {
 		return ""
 	}
 	regs := &f.walked.graph.nodes[c.node].state.frames[at].regs
@@ -290,6 +291,9 @@ func (f *Follower) remembered(st *state, r uint8, in insn, base int) bool {
 			return false
 		}
 		s := &st.frames[i-base].stack[spi]
+		if spill := s.spillSize(); spill > 0 && !f.walked.rules.narrowSpills && (in.size() != spill || at%8 != 0) {
+			return false // only whole
+		}
 		for b := range in.size() {
 			if fl := s.fill[max(7-at%8-b, 0)]; fl != fillSpill && fl != fillZero {
 				return false // all that is read is forgotten with it
@@ -298,6 +302,14 @@ func (f *Follower) remembered(st *state, r uint8, in insn, base int) bool {
 		return true
 	}
 	return true
+}
+
+// spillSize is how many bytes of a stored number the slot has.
+func (s *slot) spillSize() (n int) {
+	for n < 8 && s.fill[7-n] == fillSpill {
+		n++
+	}
+	return n
 }
 
 // stackFree reports whether any byte that an access touches is free, if it is of the stack, and sets them.
