@@ -17,7 +17,7 @@ FUZZTIME = 1m
 # Inlining gains no time in these packages, and costs more than half a megabyte.
 SMALL = -gcflags='skep/lang/...=-l' -gcflags='skep/app/...=-l' -gcflags='skep/cmd/...=-l' \
 	-gcflags='github.com/ianlancetaylor/demangle=-l' -gcflags='github.com/cilium/ebpf/...=-l' \
-	-gcflags='skep/vm/verifier=-l' -gcflags='skep/vm/disasm=-l' -gcflags='skep/host/user=-l' -gcflags='debug/...=-l' -gcflags='regexp/...=-l' -gcflags='fmt=-l' -gcflags='time=-l'
+	-gcflags='skep/vm/verifier=-l' -gcflags='skep/vm/disasm=-l' -gcflags='skep/vm/kernellog=-l' -gcflags='skep/vm/witness=-l' -gcflags='skep/host/user=-l' -gcflags='debug/...=-l' -gcflags='regexp/...=-l' -gcflags='fmt=-l' -gcflags='time=-l'
 
 bin/skep: FORCE
 	@$(GO) run ./app/tools/genpacked > app/tools/scripts.packed
@@ -68,5 +68,9 @@ fuzz:
 bench: bin/skep
 	$(GO) run ./internal/bench
 
+# What the verifier accepts is run, and must stay within what it knows.
+oracle:
+	SKEP_ORACLE=$(PROGRAMS) SKEP_SEED=$(SEED) $(GO) test -timeout 0 -run TestOracle -v ./vm/verifier
+
 FORCE:
-.PHONY: run test quick lint setup test-kernels shell fuzz bench FORCE
+.PHONY: run test quick lint setup test-kernels shell fuzz oracle bench FORCE

@@ -18,6 +18,9 @@ func (l *loader) verify(names []string) error {
 	all := true
 	for _, name := range names {
 		accepted, err := l.verifyProgram(name)
+		if err == nil && accepted {
+			accepted, err = l.keepsNewestRules(name)
+		}
 		if err != nil {
 			return fmt.Errorf("verifying program %s: %w", name, err)
 		}

@@ -20,6 +20,7 @@ import (
 	"skep/probe"
 	"skep/recording"
 	"skep/trace"
+	"skep/vm/verifier"
 )
 
 // runTrace compiles a script and runs it: the main job, and bpftrace's command line.
@@ -286,7 +287,10 @@ func (t *tracing) explain(unit *lower.Unit, err error) error {
 		return errShown{}
 	}
 	var rejected *host.Rejected
-	if errors.As(err, &rejected) {
+	if refused := (*verifier.Rejection)(nil); errors.As(err, &refused) { // by the machine
+		rejected = &host.Rejected{Program: refused.Program, Insn: refused.Insn, Reason: refused.Text, Err: err}
+	}
+	if rejected != nil || errors.As(err, &rejected) {
 		program := unit.Programs[rejected.Program]
 		if program == nil {
 			return err
@@ -302,11 +306,16 @@ func (t *tracing) explain(unit *lower.Unit, err error) error {
 			list.Errorf(at, "the kernel's verifier finds no end of this loop, or gives up following it").Hint =
 				"a loop must end after a number of rounds that the kernel can see: count up to a constant, in a while of fewer rounds or with for ($i : 0..n)"
 		} else {
-			list.Errorf(at, "the kernel's verifier rejects the program here: %s", rejected.Reason).Hint =
+			who := "the kernel's verifier"
+			if t.place.traces {
+				who = "the verifier"
+			}
+			list.Errorf(at, "%s rejects the program here: %s", who, rejected.Reason).Hint =
 				"-v shows the verifier's whole log; this is a mistake of skep, not of the script, unless the script is very long"
 		}
 		show(t.environment, t.options, list)
-		if t.verbose || t.wants("verifier") {
+		t.explainRejection(unit, rejected)
+		if (t.verbose || t.wants("verifier")) && rejected.Log != "" {
 			fmt.Fprintln(t.stderr, strings.TrimRight(rejected.Log, "\n"))
 		}
 		return errShown{}

@@ -26,8 +26,10 @@ import (
 )
 
 const verifyUsage = `usage: skep verify FILE [--kernel 5.10,6.1,…] [--program NAME] [--btf FILE] [--json]
+       skep verify --log FILE [--json]
 
 tells whether the programs of an ELF object or a script will be loaded by these kernels, and if not, why.
+With --log it explains what a kernel's verifier has written, whatever the loader has put around it; - is standard input.
 `
 
 // verification is one run of "skep verify".
@@ -51,8 +53,11 @@ func runVerify(env *environment, args []string) int {
 	f.StringVar(&v.program, "program", "", "")
 	f.StringVar(&v.btf, "btf", "", "")
 	f.BoolVar(&v.json, "json", false, "")
+	log := f.String("log", "", "")
 	err := f.Parse(args)
-	if err == nil && f.NArg() != 1 {
+	if err == nil && *log != "" && (f.NArg() > 0 || *names != nil || v.program != "" || v.btf != "") {
+		err = errors.New("a log is explained by itself, without a program or a kernel")
+	} else if err == nil && *log == "" && f.NArg() != 1 {
 		err = errors.New("one file is verified at a time")
 	}
 	if errors.Is(err, pflag.ErrHelp) {
@@ -66,6 +71,12 @@ func runVerify(env *environment, args []string) int {
 	if err != nil {
 		fmt.Fprintf(env.stderr, "ERROR: %v\n%s", err, verifyUsage)
 		return exitUsage
+	}
+	if *log != "" {
+		if err := v.explainLog(*log); err != nil {
+			return fail(env, err)
+		}
+		return 0
 	}
 	if v.kernels == nil {
 		v.kernels = verifier.Kernels

@@ -35,6 +35,7 @@ type step struct {
 	text        string
 	count       int
 	was, is     string
+	changes     bool // of an edit: the instruction itself
 }
 
 // explain gathers all that is said of a result. Inputs are run and edits are verified only here.
@@ -50,7 +51,7 @@ func (v *verification) explain(spec *ebpf.CollectionSpec, unit *lower.Unit, r *v
 		return s
 	}
 	out.at = at(e.Insn, e.Line, "")
-	for _, c := range e.Path {
+	for _, c := range e.Causes() {
 		out.path = append(out.path, at(c.Insn, c.Line, c.Text))
 	}
 	for _, h := range e.Hottest {
@@ -64,7 +65,9 @@ func (v *verification) explain(spec *ebpf.CollectionSpec, unit *lower.Unit, r *v
 		out.unpruned = append(out.unpruned, s)
 	}
 	for _, d := range e.Edits() {
-		out.edits = append(out.edits, at(d.Insn, d.Line, d.Text))
+		s := at(d.Insn, d.Line, d.Text)
+		s.changes = d.Changes
+		out.edits = append(out.edits, s)
 	}
 	out.since = v.acceptedSince(spec, r.Program, r)
 	o := v.options(r.Kernel)
@@ -146,9 +149,17 @@ func writeRejection(b *strings.Builder, r *verified) {
 	}
 	rows("from", r.path, func(s step) string { return s.text + ", " + where(s) })
 	if w := r.witness; w != nil {
-		row("input", "%s", witnessText(w, r))
+		given := "zeros"
+		if len(w.Inputs) > 0 {
+			given = strings.Join(w.Inputs, ", ")
+		}
+		row("input", "%s", given)
+		row("ran", "%s", witnessText(w, r))
 	}
 	rows("edit", r.edits, func(s step) string {
+		if s.changes {
+			return s.text + "  at " + where(s)
+		}
 		return s.text + "  before " + where(s)
 	})
 	if len(r.edits) > 0 {
@@ -163,23 +174,19 @@ func writeRejection(b *strings.Builder, r *verified) {
 	})
 }
 
-// witnessText tells what was run and what came of it.
+// witnessText tells what came of the run.
 func witnessText(w *witness.Witness, r *verified) string {
-	with := "with zeros"
-	if len(w.Inputs) > 0 {
-		with = "with " + strings.Join(w.Inputs, ", ")
-	}
 	value := ""
 	if w.Value != "" {
 		value = ", where " + w.Value
 	}
 	if w.Fault == "" {
-		return fmt.Sprintf("%s it came to instruction %d%s", with, w.Insn, value)
+		return fmt.Sprintf("it came to instruction %d%s", w.Insn, value)
 	}
 	if w.Insn != r.at.insn {
-		value += " at " + where(r.at)
+		value = "" // it is of the refused instruction
 	}
-	return fmt.Sprintf("%s it ended at %s: %s%s", with, where(r.came), w.Fault, value)
+	return fmt.Sprintf("it ended at %s: %s%s", where(r.came), w.Fault, value)
 }
 
 func where(s step) string {
@@ -245,7 +252,9 @@ func (r *verified) rejectionJSON(o *render.Object) {
 			o.Text("value", w.Value)
 		})
 	}
-	list("edits", r.edits, nil)
+	list("edits", r.edits, func(s step, o *render.Object) {
+		o.Text("where", map[bool]string{false: "before", true: "at"}[s.changes])
+	})
 	list("hottest", r.hottest, func(s step, o *render.Object) { o.Number("count", s.count) })
 	list("unpruned", r.unpruned, func(s step, o *render.Object) {
 		o.Text("was", s.was)

@@ -8,9 +8,10 @@ import (
 
 // An Edit is a change of the program that makes the verifier accept it.
 type Edit struct {
-	Insn int // the instruction that it stands before, or changes
-	Line *Line
-	Text string // in the words of C, with registers
+	Insn    int // the instruction that it stands before, or changes
+	Line    *Line
+	Text    string // in the words of C, with registers
+	Changes bool   // the instruction itself
 }
 
 // editLimits keep the search for edits short: programs verified, and instructions walked for each.
@@ -50,7 +51,7 @@ func (s *editSearch) find(r *Rejection, p *program, depth int) []Edit {
 			return nil
 		}
 		edited := f.apply(p)
-		e := Edit{f.at, p.line(f.at), f.text}
+		e := Edit{f.at, p.line(f.at), f.text, f.replace || f.to > 0}
 		switch res := verify(edited, s.kernel, s.opt); {
 		case res.Verdict == Accepted:
 			return []Edit{e}

@@ -51,7 +51,7 @@ func (f *fixer) packet() {
 		in := f.p.insns[at]
 		if in.Op == classALU64|opADD && more > 0 && len(f.all) < 4 {
 			in.Imm += int32(more)
-			f.all = append(f.all, fix{at: at, insns: []insn{in}, replace: true, text: fmt.Sprintf("r%d += %d;  not %d: that many bytes are accessed", in.Dst(), in.Imm, int(in.Imm)-more)})
+			f.all = append(f.all, fix{at: at, insns: []insn{in}, replace: true, text: fmt.Sprintf("r%d += %d;  for %d: that many bytes are accessed,", in.Dst(), in.Imm, int(in.Imm)-more)})
 		}
 		return true
 	})
@@ -377,7 +377,7 @@ func (f *fixer) onBranch(at, not int, insns []insn, text string) {
 	}
 	over := in
 	over.Op, over.Off = in.Op&0x0f|op, int16(len(insns)+1)
-	f.all = append(f.all, fix{at: at, insns: slices.Concat([]insn{over}, insns, []insn{newInsn(classJMP|jA, 0, 0, 0, 0)}), to: to, text: text + "  where the branch is taken that stands there;"})
+	f.all = append(f.all, fix{at: at, insns: slices.Concat([]insn{over}, insns, []insn{newInsn(classJMP|jA, 0, 0, 0, 0)}), to: to, text: text + "  where the branch is taken,"})
 }
 
 // unlock gives the lock back, as late as possible.

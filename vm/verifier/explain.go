@@ -83,8 +83,16 @@ func (v *verifier) causes(s *state, r int) (all []Cause) {
 	add := func(at int, format string, args ...any) {
 		all = append(all, Cause{at, v.prog.line(at), fmt.Sprintf(format, args...)})
 	}
+	cursor := v.pathCursor(s)
 	backwards(s, func(at int, h *step) bool {
 		in := v.prog.insns[at]
+		if in.Op == 0 {
+			return true // the second half of an immediate load
+		}
+		var before, after *pathStep
+		if cursor != nil {
+			before, after = cursor.to(at)
+		}
 		switch {
 		case in.isExit() && depth < maxFrames-1:
 			depth++ // back into a function that has returned
@@ -103,9 +111,78 @@ func (v *verifier) causes(s *state, r int) (all []Cause) {
 		if want.frame != depth {
 			return true
 		}
-		return v.cause(in, at, h, &want, add) && len(all) < most
+		if before != nil && want.reg >= 0 && after.top == before.top && lost(in, &before.regs[want.reg], &after.regs[want.reg], want) {
+			if in.isJump() && !in.isCall() {
+				add(at, "on this branch r%d is null, which was %s", want.reg, before.regs[want.reg].describe())
+			} else {
+				add(at, "%s makes r%d unusable, which was %s", v.named(in), want.reg, before.regs[want.reg].describe())
+			}
+			return false
+		}
+		if want.bytes > 0 {
+			text := storedThere(in, before, &want)
+			if text != "" {
+				add(at, "%s", text)
+			}
+			return text == ""
+		}
+		if off, size := fromStack(in, before, h); size > 0 && want.reg == int(in.Dst()) && !want.slot {
+			add(at, "r%d is read from the stack, where its bytes are not those of one number that was stored", want.reg)
+			want = place{frame: want.frame, off: off, bytes: size, reg: -1}
+			return true
+		}
+		n, reg := len(all), want.reg
+		goesOn := v.cause(in, at, h, &want, add)
+		if len(all) > n && after != nil && after.top == depth && in.isJump() && !in.isCall() {
+			all[n].Text += ", so that it is " + after.regs[reg].describe()
+		}
+		return goesOn && len(all) < most
 	})
 	return all
+}
+
+// lost reports whether a register is no pointer any more that the instruction does not write.
+func lost(in insn, before, after *reg, want place) bool {
+	return !want.slot && defines(in)>>want.reg&1 == 0 && before.isPointer() && !after.isPointer()
+}
+
+// defines are the registers that an instruction writes, those that a call destroys included.
+func defines(in insn) uint16 {
+	switch in.class() {
+	case classALU, classALU64, classLDX:
+		return 1 << in.Dst()
+	case classLD:
+		if in.Op == loadImm64 {
+			return 1 << in.Dst()
+		}
+		return callerSaved
+	case classSTX:
+		switch {
+		case !in.isAtomic():
+		case in.Imm == atomicCmpxchg:
+			return 1
+		case in.Imm == atomicLoadAcq:
+			return 1 << in.Dst()
+		case in.Imm&atomicFetch != 0:
+			return 1 << in.Src()
+		}
+	case classJMP:
+		if in.isCall() {
+			return callerSaved
+		}
+	}
+	return 0
+}
+
+// named is what an instruction does in a word.
+func (v *verifier) named(in insn) string {
+	switch {
+	case in.isHelper():
+		return "bpf_" + helperName(in.Imm)
+	case in.isKfunc():
+		return "the kernel function"
+	}
+	return "this"
 }
 
 // A place is a register, or a slot of the stack.
@@ -113,6 +190,51 @@ type place struct {
 	frame, reg, spi int
 	slot            bool
 	pointer         bool
+	off, bytes      int // of the stack, where there is no slot to follow; reg is -1
+}
+
+// fromStack is the part of the stack that a load reads, if it reads no number or pointer that was stored as such.
+func fromStack(in insn, before *pathStep, h *step) (off, size int) {
+	if before == nil || in.class() != classLDX || h != nil && h.access {
+		return 0, 0
+	}
+	r := &before.regs[in.Src()]
+	if r.kind != ptrStack || int(r.frame) != before.top || !r.bits.isConst() {
+		return 0, 0
+	}
+	return int(r.off) + int(r.bits.value) + int(in.Off), in.size()
+}
+
+// storedThere tells of a store into a part of the stack.
+func storedThere(in insn, before *pathStep, want *place) string {
+	if before == nil {
+		return ""
+	}
+	if in.isHelper() {
+		for n := 1; n <= 5; n++ {
+			if r := &before.regs[n]; r.kind == ptrStack && int(r.frame) == want.frame && int(r.off) <= want.off && r.bits.isConst() {
+				return "bpf_" + helperName(in.Imm) + " may have written there"
+			}
+		}
+		return ""
+	}
+	if in.class() != classST && in.class() != classSTX {
+		return ""
+	}
+	r := &before.regs[in.Dst()]
+	if r.kind != ptrStack || int(r.frame) != want.frame {
+		return ""
+	}
+	off := int(r.off) + int(in.Off)
+	switch {
+	case !r.bits.isConst():
+		return fmt.Sprintf("%d bytes are stored in the stack at an offset that is not known here", in.size())
+	case off == want.off && in.size() == want.bytes:
+		return fmt.Sprintf("%d bytes are stored there, of which this kernel remembers nothing: they are not the first of a slot of 8", in.size())
+	case off < want.off+want.bytes && want.off < off+in.size():
+		return fmt.Sprintf("%d bytes at offset %d of the stack are stored, of %d at offset %d that are read", in.size(), off, want.bytes, want.off)
+	}
+	return ""
 }
 
 // cause tells what an instruction has to do with a place. false ends the way: the value was made here.
@@ -256,3 +378,6 @@ func backwards(s *state, f func(at int, h *step) bool) {
 		}
 	}
 }
+
+// Required is what a rule of [Rejection.Rule] asks for, in general; "" if there is no such rule.
+func Required(rule string) string { return required[rule] }

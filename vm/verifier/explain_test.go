@@ -37,3 +37,39 @@ func TestExplain(t *testing.T) {
 		}
 	}
 }
+
+// TestCauses asks where what was known has been lost, in twins that break one rule each.
+func TestCauses(t *testing.T) {
+	want := map[string]string{
+		"range jgt/bad":                       "r7 is compared with 64, so that it is a number from 0 to 64",
+		"range through the stack/bad":         "4 bytes at offset -12 of the stack are stored, of 8 at offset -16 that are read",
+		"write somewhere loses a pointer/bad": "1 bytes are stored in the stack at an offset that is not known here",
+		"xdp adjust head/bad":                 "bpf_xdp_adjust_head makes r7 unusable, which was a pointer into the packet",
+		"use after release/bad":               "bpf_ringbuf_submit makes r6 unusable, which was a record of 16 bytes in a ring buffer",
+		"null of a copy/bad":                  "on this branch r8 is null, which was a pointer to a value of array, or null",
+		"clobbered by a call/bad":             "the call makes r1 unusable",
+		"release/bad":                         "bpf_ringbuf_reserve gives what must be given back",
+	}
+	for _, s := range twinPrograms() {
+		text := want[s.name]
+		if text == "" {
+			continue
+		}
+		delete(want, s.name)
+		r := verify(s.prog, Linux6_18, Options{})
+		if r.Rejection == nil {
+			t.Errorf("%s: %v", s.name, r.Verdict)
+			continue
+		}
+		var all []string
+		for _, c := range r.Rejection.Causes() {
+			all = append(all, c.Text)
+		}
+		if !strings.Contains(strings.Join(all, "\n"), text) {
+			t.Errorf("%s: %q is not in %q", s.name, text, all)
+		}
+	}
+	if len(want) > 0 {
+		t.Errorf("no such twins: %v", want)
+	}
+}

@@ -21,11 +21,12 @@ type Walked struct {
 	prog   *program
 	graph  *walkGraph
 	global map[int]bool
+	rules  *rules
 }
 
 // Walk verifies a program and keeps the walk, if it has not more than so many steps.
 func (s Sample) Walk(k Kernel, o Options, most int) *Walked {
-	w := &Walked{prog: s.prog, graph: newWalkGraph(most), global: map[int]bool{}}
+	w := &Walked{prog: s.prog, graph: newWalkGraph(most), global: map[int]bool{}, rules: rulesOf(k)}
 	o.watch, o.Steps = w.graph, most
 	w.Result = verify(s.prog, k, o)
 	for slot := range w.graph.roots {
@@ -49,6 +50,27 @@ type Sample struct {
 }
 
 func (s Sample) Name() string { return s.name }
+
+// A RunningKernel is asked for its logs.
+type RunningKernel struct {
+	k       *kernelUnderTest
+	Version Kernel
+}
+
+// Running is the running kernel. The test is skipped if its rules are not known.
+func Running(t testing.TB) RunningKernel {
+	k := runningKernel(t)
+	return RunningKernel{k, k.version}
+}
+
+// Log is what the kernel says of a sample that it rejects, "" if it does not.
+func (r RunningKernel) Log(s Sample) string {
+	a := r.k.load(s.prog, true)
+	if a.accepted {
+		return ""
+	}
+	return a.log
+}
 
 // CallsBack reports whether the program has functions that helpers call.
 func (s Sample) CallsBack() bool {

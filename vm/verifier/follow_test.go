@@ -42,7 +42,7 @@ func (f *Follower) Step(slot, depth int, r *[11]uint64) {
 	} else {
 		f.advance(slot, depth, r)
 	}
-	if !f.Lost {
+	if !f.Lost && f.Violation == "" {
 		f.settle(slot, depth)
 	}
 	f.slot, f.depth = slot, depth
@@ -74,9 +74,29 @@ func (f *Follower) advance(slot, depth int, r *[11]uint64) {
 	}
 	var next []candidate
 	for _, c := range lv.cands {
+		if why := f.undecided(c, in, lv.base); why != "" {
+			f.Violation = fmt.Sprintf("instruction %d: %s", f.slot, why)
+			return
+		}
 		next = f.reach(next, c.node, f.transfer(c, in, lv.base, depth), slot, depth-lv.base, in.isExit())
 	}
 	lv.cands = next
+}
+
+// undecided tells of a number that was added to a pointer though a covering state says nothing of it: it should have been precise. Of kernels before
+// 6.8, which follow numbers through the stack in part, that is not asked.
+func (f *Follower) undecided(c candidate, in insn, base int) string {
+	at := f.depth - base
+	if c.free == nil || !f.walked.rules.stackPrecision || in.class() != classALU64 || !in.fromReg() || in.op() != opADD && in.op() != opSUB || at < 0 {
+		return ""
+	}
+	regs := &f.walked.graph.nodes[c.node].state.frames[at].regs
+	for _, p := range [2][2]uint8{{in.Dst(), in.Src()}, {in.Src(), in.Dst()}} {
+		if regs[p[0]].isPointer() && regs[p[1]].kind == scalar && c.free.regs[at]>>p[1]&1 != 0 && c.free.regs[at]>>p[0]&1 == 0 {
+			return fmt.Sprintf("r%d is added to a pointer, and was passed over when states were compared: %s", p[1], regs[p[1]].debug())
+		}
+	}
+	return ""
 }
 
 func (f *Follower) give(addrs ...uint64) {
@@ -111,6 +131,7 @@ func (f *Follower) settle(slot, depth int) {
 	lv := &f.levels[len(f.levels)-1]
 	f.m.frames = f.frames[lv.base : depth+1]
 	why := "the walk never came here"
+	var all []string
 	var kept []candidate
 	for _, c := range lv.cands {
 		for {
@@ -118,6 +139,7 @@ func (f *Follower) settle(slot, depth int) {
 			f.m.free = c.free
 			if out := f.m.outside(n.state); out != "" {
 				why = out
+				all = append(all, fmt.Sprint(c.node, ": ", out, " free ", c.free != nil, "; "))
 				break
 			}
 			if n.cover == 0 {
@@ -127,8 +149,10 @@ func (f *Follower) settle(slot, depth int) {
 			c = candidate{n.cover, c.free.with(n.free)}
 		}
 	}
+	n := lv.cands
+	_ = n
 	if lv.cands = kept; len(kept) == 0 {
-		f.Violation = fmt.Sprintf("before instruction %d at depth %d: %s", slot, depth, why)
+		f.Violation = fmt.Sprintf("before instruction %d at depth %d: %s", slot, depth, why+fmt.Sprint(len(lv.cands), all))
 	}
 }
 
@@ -183,7 +207,7 @@ func (f *Follower) transfer(c candidate, in insn, base, depth int) *freeSet {
 			*regs &^= 0x3f
 		}
 	case classLDX:
-		set(dst, f.stackFree(&u, src, in, base, nil))
+		set(dst, f.stackFree(&u, src, in, base, nil) && f.remembered(f.walked.graph.nodes[c.node].state, src, in, base))
 	case classST:
 		no := false
 		f.stackFree(&u, dst, in, base, &no)
@@ -252,6 +276,40 @@ func (s *freeSet) freeEqual(st *state, frame, r int) {
 			}
 		}
 	}
+}
+
+// remembered reports whether a state knows something of what a load reads of the stack: of other bytes it knows nothing, whatever they are.
+func (f *Follower) remembered(st *state, r uint8, in insn, base int) bool {
+	addr := f.frames[f.depth].regs[r] + uint64(int64(in.Off))
+	for i := base; i <= f.depth; i++ {
+		at := int(int64(addr - (f.frames[i].r10 - 512)))
+		if at < 0 || at >= 512 || i-base > st.top {
+			continue
+		}
+		spi := 63 - at/8
+		if spi >= len(st.frames[i-base].stack) {
+			return false
+		}
+		s := &st.frames[i-base].stack[spi]
+		if spill := s.spillSize(); spill > 0 && !f.walked.rules.narrowSpills && (in.size() != spill || at%8 != 0) {
+			return false // only whole
+		}
+		for b := range in.size() {
+			if fl := s.fill[max(7-at%8-b, 0)]; fl != fillSpill && fl != fillZero {
+				return false // all that is read is forgotten with it
+			}
+		}
+		return true
+	}
+	return true
+}
+
+// spillSize is how many bytes of a stored number the slot has.
+func (s *slot) spillSize() (n int) {
+	for n < 8 && s.fill[7-n] == fillSpill {
+		n++
+	}
+	return n
 }
 
 // stackFree reports whether any byte that an access touches is free, if it is of the stack, and sets them.

@@ -217,7 +217,7 @@ func (v *verifier) covers(old, cur *reg, m *idMap, how sameness) bool {
 		if !old.within(cur) || !old.bits.has(cur.bits) {
 			return false
 		}
-		return !v.rules.scalarIDCheck || m.matchScalar(old.id, cur.id)
+		return !v.rules.scalarIDCheck || m.matchScalar(old.id, cur.id) && (old.id&idDelta == 0 || m.match(old.id&^idDelta, cur.id&^idDelta))
 	case ptrMapKey, ptrMapValue, ptrMem:
 		return old.off == cur.off && old.size == cur.size && old.mp == cur.mp && old.uid == cur.uid && old.dyn == cur.dyn && old.typ == cur.typ &&
 			old.within(cur) && old.bits.has(cur.bits) && m.match(old.id, cur.id) && m.match(old.ref, cur.ref)

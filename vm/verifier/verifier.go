@@ -99,6 +99,7 @@ type verifier struct {
 	liveRegs []uint16
 	followed []followed // an instruction
 	liveness *stackLiveness
+	blamed   map[blame]*difference // in vain
 
 	cur                   *state
 	insn                  int
@@ -113,7 +114,6 @@ type verifier struct {
 	lastInsns             int
 	cost                  Cost
 	counts                []int // how often each instruction was walked
-	blamed                map[blame]*difference
 	live                  int
 	memory                int
 	tracking              tracker
@@ -140,7 +140,7 @@ func verify(p *program, kernel Kernel, opt Options) (result *Result) {
 		case nil:
 		case *Rejection:
 			result.Verdict, result.Rejection = Rejected, e
-			e.prog, e.kernel, e.opt = p, kernel, opt
+			e.Program, e.prog, e.kernel, e.opt = p.name, p, kernel, opt
 			v.explain(e)
 		case missing:
 			result.Verdict, result.Missing = NotModelled, string(e)
@@ -172,7 +172,8 @@ func (v *verifier) unmodelled(feature string) { panic(missing(feature)) }
 
 // A Rejection tells why a program is not accepted.
 type Rejection struct {
-	Insn int
+	Program string
+	Insn    int
 	// Rule is the kind of rule that is broken, a word or two.
 	Rule string
 	// Text says what is wrong, in the terms of registers and offsets.

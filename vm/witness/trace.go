@@ -111,7 +111,7 @@ func (t *tracer) strays(in code.Insn, r *[11]uint64) string {
 				return ""
 			}
 		}
-		return fmt.Sprintf("it accesses %d bytes at offset %d of the stack, which has 512 bytes below it", size, int64(addr-top))
+		return fmt.Sprintf("an access of %d bytes at offset %d of the stack, which has 512 bytes below r10", size, int64(addr-top))
 	}
 	for _, f := range t.found {
 		if inside(f.addr, uint64(f.t.ValueSize())) {
@@ -125,7 +125,7 @@ func (t *tracer) strays(in code.Insn, r *[11]uint64) string {
 			}
 			for _, f := range t.found {
 				if f.t == m {
-					return fmt.Sprintf("it accesses %d bytes at offset %d of a value of %s, which has %d bytes", size, int64(addr-f.addr), m.name, m.ValueSize())
+					return fmt.Sprintf("an access of %d bytes at offset %d of a value of %s, which has %d bytes", size, int64(addr-f.addr), m.name, m.ValueSize())
 				}
 			}
 		}

@@ -33,7 +33,7 @@ func TestFind(t *testing.T) {
 		{name: "bounds", kind: ebpf.SocketFilter, maps: ebpf.Hash, insns: append(value(asm.JEq.Imm(asm.R0, 0, "out"), asm.LoadMem(asm.R3, asm.R0, 0, asm.DWord),
 			asm.JGT.Imm(asm.R3, 8, "out"), asm.Add.Reg(asm.R0, asm.R3), asm.LoadMem(asm.R3, asm.R0, 0, asm.Byte)), end...),
 			want: witness.Witness{Inputs: []string{"what is looked up is in counts", "the value found in counts at offset 0: 08"}, Insn: 10,
-				Fault: "it accesses 1 bytes at offset 8 of a value of counts, which has 8 bytes"}},
+				Fault: "an access of 1 bytes at offset 8 of a value of counts, which has 8 bytes"}},
 		{name: "packet", kind: ebpf.XDP, maps: ebpf.Hash, insns: asm.Instructions{
 			asm.LoadMem(asm.R2, asm.R1, 0, asm.Word), asm.LoadMem(asm.R3, asm.R1, 4, asm.Word), asm.Mov.Reg(asm.R4, asm.R2), asm.Add.Imm(asm.R4, 14),
 			asm.JGT.Reg(asm.R4, asm.R3, "out"), asm.LoadMem(asm.R0, asm.R2, 14, asm.Byte), end[0], end[1],
