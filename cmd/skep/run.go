@@ -88,6 +88,7 @@ func (t *tracing) run() (exit int, err error) {
 	if err != nil || t.compileOnly() {
 		return 0, err
 	}
+	dropCode()
 	return t.trace(unit)
 }
 
@@ -123,6 +124,7 @@ func (t *tracing) compile(script *syntax.Script) (*lower.Unit, error) {
 	if show(t.environment, t.options, list) {
 		return nil, errShown{}
 	}
+	dropCode()
 	t.asked = tree.Questions
 	t.dump("types", func() string { return check.Dump(tree) })
 	unit, err := lower.Lower(tree, lower.Options{
