@@ -43,6 +43,8 @@ func tryFeature(f ir.Feature, byVersion bool) bool {
 		return byVersion && exists(vmlinuxBTF)
 	case ir.FentryProg:
 		return byVersion && exists(vmlinuxBTF) && tryFentry()
+	case ir.ReadKernel:
+		return byVersion && tryHelper(ebpf.RawTracepoint, asm.FnProbeReadKernel)
 	case ir.KprobeMulti:
 		return exists("/sys/bus/event_source/devices/kprobe/type") && tryKprobeMulti()
 	case ir.UprobeMulti:
