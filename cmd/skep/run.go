@@ -124,7 +124,6 @@ func (t *tracing) compile(script *syntax.Script) (*lower.Unit, error) {
 	if show(t.environment, t.options, list) {
 		return nil, errShown{}
 	}
-	dropCode()
 	t.asked = tree.Questions
 	t.dump("types", func() string { return check.Dump(tree) })
 	unit, err := lower.Lower(tree, lower.Options{

@@ -115,7 +115,7 @@ func tryHelper(kind ebpf.ProgramType, fn asm.BuiltinFunc) bool {
 	if err != nil {
 		return false
 	}
-	log := make([]byte, 64<<10)
+	log := make([]byte, 4<<10) // of three instructions
 	attr := progLoadAttr{progType: uint32(kind), insnCount: uint32(len(code) / asm.InstructionSize), insns: pointer(code),
 		license: cString("GPL"), logLevel: 1, logSize: uint32(len(log)), log: &log[0]}
 	fd, err := bpf(unix.BPF_PROG_LOAD, &attr)
