@@ -4,7 +4,7 @@ package ir
 // arguments; loads only if nothing between can have written there. On the way it uses what branches have decided: in the
 // block behind an `if` its condition is known.
 func shareCommon(f *Func) bool {
-	c := &sharer{f: f, g: newGraph(f), with: map[*Value]*Value{}, seen: map[expr]*Value{}, known: map[*Value]fact{}}
+	c := &sharer{f: f, g: newGraph(f), with: map[*Value]*Value{}, seen: make(map[expr]*Value, 64), known: map[*Value]fact{}}
 	c.memory = newMemoryState(f, c.g)
 	for i := range c.bits {
 		c.bits[i] = f.constant(int64(i))
@@ -19,13 +19,13 @@ func shareCommon(f *Func) bool {
 type expr struct {
 	op        Op
 	typ       Type
-	size      int
+	size      int32
+	args      int32
 	aux, aux2 int64
 	sym       string
 	slot      *Slot
-	a, b, c   int // argument IDs + 1
-	args      int
-	version   int // of the memory read
+	a, b, c   int32 // argument IDs + 1
+	version   int32 // of the memory read
 }
 
 // fact is what is known of a value behind a branch.
@@ -204,11 +204,11 @@ func (c *sharer) key(v *Value) (expr, bool) {
 	if len(v.Args) > 3 {
 		return expr{}, false
 	}
-	e := expr{op: v.Op, typ: v.Type, size: v.Size, aux: v.Aux, aux2: v.Aux2, sym: v.Sym, slot: v.Slot, args: len(v.Args)}
+	e := expr{op: v.Op, typ: v.Type, size: int32(v.Size), aux: v.Aux, aux2: v.Aux2, sym: v.Sym, slot: v.Slot, args: int32(len(v.Args))}
 	switch {
 	case v.Op.binary(), v.Op.compare(), v.Op == OpNeg, v.Op == OpZExt, v.Op == OpSExt, v.Op == OpSwap, v.leaf(), v.Op == OpParam:
 	case v.Op == OpLoad, v.Op == OpLoadS:
-		e.version = c.memory.version(v)
+		e.version = int32(c.memory.version(v))
 	case v.Op == OpCall && v.Aux2&Pure != 0:
 		for _, a := range v.Args {
 			if a.Type.pointer() {
@@ -218,9 +218,9 @@ func (c *sharer) key(v *Value) (expr, bool) {
 	default:
 		return expr{}, false
 	}
-	ids := [3]int{}
+	ids := [3]int32{}
 	for i, a := range v.Args {
-		ids[i] = a.ID + 1
+		ids[i] = int32(a.ID) + 1
 	}
 	if v.Op.commutative() && ids[0] > ids[1] {
 		ids[0], ids[1] = ids[1], ids[0]

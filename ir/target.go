@@ -31,6 +31,7 @@ const (
 	DPath                           // 5.10: bpf_d_path in its allow-listed programs
 	StackID                         // 4.6
 	CopyFromUserTask                // 5.18
+	ReadKernel                      // 5.5: bpf_probe_read_kernel, which a lockdown may forbid
 	featureCount
 )
 
@@ -49,7 +50,7 @@ func (f Feature) Since() uint32 {
 	switch f {
 	case StackID, CgroupID:
 		return version(4, 18)
-	case BTFTracepoint, FentryProg:
+	case BTFTracepoint, FentryProg, ReadKernel:
 		return version(5, 5)
 	case NsPidTgid:
 		return version(5, 7)
@@ -115,6 +116,6 @@ func (f Feature) String() string {
 		MayGoto: "may_goto", BTFTracepoint: "typed raw tracepoints", FentryProg: "fentry and fexit", PerfLink: "links of perf events",
 		MemAlloc: "maps allocated on demand", NsPidTgid: "pids of a namespace", KprobeHooks: "kprobes", RingBuf: "ring buffers",
 		CgroupID: "cgroup ids", TaskPtRegs: "registers of tasks", DPath: "bpf_d_path", StackID: "stack maps",
-		CopyFromUserTask: "reading memory of other tasks",
+		CopyFromUserTask: "reading memory of other tasks", ReadKernel: "reading any memory of the kernel",
 	}[f]
 }

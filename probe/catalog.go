@@ -71,6 +71,7 @@ type Catalog struct {
 
 	rawKnown map[string]bool         // raw tracepoints that exist
 	binaries map[wantedBinary]string // where they are
+	lastFile *openFile               // nil while it is in use
 }
 
 func (c *Catalog) tracefs() *Tracefs {

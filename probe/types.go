@@ -95,7 +95,7 @@ func NewTypes(raw []byte) (*Types, error) {
 	if !ok1 || !ok2 || len(strings) == 0 || strings[len(strings)-1] != 0 {
 		return nil, errors.New("BTF is cut short")
 	}
-	t := &Types{data: data, strings: strings, offsets: make([]uint32, 1, 1+len(data)/32)}
+	t := &Types{data: data, strings: strings, offsets: make([]uint32, 1, 1+len(data)/24)} // the kernels' have 25 bytes and more
 	for off := 0; off < len(data); {
 		if off+12 > len(data) {
 			return nil, errors.New("BTF is cut short")

@@ -100,6 +100,42 @@ func (c *Catalog) findBinary(pid int, name string) (string, error) {
 	return path, nil
 }
 
+// openFile is a program or library that points are looked for in.
+type openFile struct {
+	*symbol.ELF
+	path      wantedBinary
+	functions map[string]symbol.Function // that have been found in it, by name
+}
+
+// open opens a file, or takes the one that was opened last: tools have several probes in one file, and mostly two at a function.
+func (c *Catalog) open(pid int, path string) (*openFile, error) {
+	c.mu.Lock()
+	f, key := c.lastFile, wantedBinary{pid, path}
+	c.lastFile = nil // to be used by one at a time
+	c.mu.Unlock()
+	if f != nil && f.path == key {
+		return f, nil
+	}
+	if f != nil {
+		f.Close()
+	}
+	elf, err := symbol.OpenELFIn(pid, path)
+	if err != nil {
+		return nil, err
+	}
+	return &openFile{elf, key, map[string]symbol.Function{}}, nil
+}
+
+// release keeps a file for the next to open it.
+func (c *Catalog) release(f *openFile) {
+	c.mu.Lock()
+	f, c.lastFile = c.lastFile, f
+	c.mu.Unlock()
+	if f != nil {
+		f.Close()
+	}
+}
+
 func exists(name string) bool {
 	_, err := os.Stat(name)
 	return err == nil
@@ -107,7 +143,7 @@ func exists(name string) bool {
 
 // inBinary adds the points in one file.
 func (e *expansion) inBinary(kind Kind, path string, cpp bool) error {
-	file, err := symbol.OpenELFIn(e.opt.PID, path)
+	file, err := e.c.open(e.opt.PID, path)
 	if err != nil {
 		failed := e.errorf(1, "%v", err)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -115,13 +151,13 @@ func (e *expansion) inBinary(kind Kind, path string, cpp bool) error {
 		}
 		return failed
 	}
-	defer file.Close()
+	defer e.c.release(file)
 	if kind == Uretprobe && file.IsGo() {
 		failed := e.errorf(1, "a uretprobe would crash %s: it is a Go program, whose stacks move", path)
 		failed.Hint = "use a uprobe, at the function's entry or at one of its return instructions (function+offset)"
 		return failed
 	}
-	u := &uprobes{e: e, kind: kind, path: path, file: file, last: len(e.parts) - 1}
+	u := &uprobes{e: e, kind: kind, path: path, file: file.ELF, functions: file.functions, last: len(e.parts) - 1}
 	if absolute, err := filepath.Abs(path); err == nil {
 		u.binary = absolute
 	}
@@ -155,6 +191,8 @@ type uprobes struct {
 	binary string // for the kernel
 	file   *symbol.ELF
 	last   int
+	// functions are those that have been looked up before.
+	functions map[string]symbol.Function
 }
 
 func (u *uprobes) add(name, function string, fileOffset, offset uint64) bool {
@@ -185,7 +223,13 @@ func (u *uprobes) address(addr uint64) error {
 }
 
 func (u *uprobes) function(name string, offset uint64) error {
-	f, err := u.file.Lookup(name)
+	f, known := u.functions[name]
+	var err error
+	if !known {
+		if f, err = u.file.Lookup(name); err == nil {
+			u.functions[name] = f
+		}
+	}
 	if errors.Is(err, symbol.ErrNoFunction) {
 		return u.e.noMatch(u.last, "function "+name+" in "+u.path, u.nearest(name))
 	}

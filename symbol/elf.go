@@ -212,7 +212,7 @@ type stringPlace struct {
 func (im *image) findString(str *section, name string) ([]stringPlace, error) {
 	const maxPlaces = 1 << 12
 	var places []stringPlace
-	buf := make([]byte, 256<<10)
+	buf := make([]byte, min(str.size, 64<<10))
 	keep := len(name) + 1 // so that what straddles two blocks is found
 	for off := uint64(0); off < str.size; {
 		n, err := im.r.ReadAt(buf[:min(uint64(len(buf)), str.size-off)], int64(str.off+off))

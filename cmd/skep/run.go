@@ -96,6 +96,7 @@ func (t *tracing) run() (exit int, err error) {
 	if err != nil || t.compileOnly() {
 		return 0, err
 	}
+	dropCode()
 	return t.trace(unit)
 }
 

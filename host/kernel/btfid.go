@@ -118,6 +118,9 @@ func (b *btfBlob) parse() error {
 
 // find looks for names. For a module's BTF, base is the kernel's, whose ids and strings it goes on from.
 func (b *btfBlob) find(names []btfName, base *btfBlob) (map[btfName]uint32, error) {
+	if base == nil && len(names) <= fewNames {
+		return b.findFew(names)
+	}
 	var id uint32 = 1
 	var stringBase uint32
 	if base != nil {
@@ -160,6 +163,35 @@ func (b *btfBlob) find(names []btfName, base *btfBlob) (map[btfName]uint32, erro
 			}
 		}
 		return len(found) < len(wanted)
+	})
+	return found, err
+}
+
+// fewNames is up to how many names are compared with each type's: to find one among all strings takes as long as that for some.
+const fewNames = 4
+
+// findFew looks for some names in the kernel's own BTF.
+func (b *btfBlob) findFew(names []btfName) (map[btfName]uint32, error) {
+	found := map[btfName]uint32{}
+	var kinds uint32
+	for _, n := range names {
+		kinds |= 1 << n.kind
+	}
+	_, err := b.walk(func(id, info, name uint32) bool {
+		kind := info >> 24 & 0x1f
+		if kinds>>kind&1 == 0 {
+			return true
+		}
+		for _, n := range names {
+			end := uint64(name) + uint64(len(n.name))
+			if n.kind != kind || end >= uint64(len(b.strings)) || b.strings[end] != 0 || string(b.strings[name:end]) != n.name {
+				continue
+			}
+			if _, before := found[n]; !before {
+				found[n] = id
+			}
+		}
+		return len(found) < len(names)
 	})
 	return found, err
 }

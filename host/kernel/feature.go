@@ -58,6 +58,8 @@ func tryFeature(f ir.Feature, byVersion bool) bool {
 		return byVersion && exists(vmlinuxBTF)
 	case ir.FentryProg:
 		return byVersion && exists(vmlinuxBTF) && tryFentry()
+	case ir.ReadKernel:
+		return byVersion && tryHelper(ebpf.RawTracepoint, asm.FnProbeReadKernel)
 	case ir.KprobeMulti:
 		return exists("/sys/bus/event_source/devices/kprobe/type") && tryKprobeMulti()
 	case ir.UprobeMulti:
@@ -107,7 +109,7 @@ func tryHelper(kind ebpf.ProgramType, fn asm.BuiltinFunc) bool {
 	if err != nil {
 		return false
 	}
-	log := make([]byte, 64<<10)
+	log := make([]byte, 4<<10) // of three instructions
 	attr := progLoadAttr{progType: uint32(kind), insnCount: uint32(len(code) / asm.InstructionSize), insns: pointer(code),
 		license: cString("GPL"), logLevel: 1, logSize: uint32(len(log)), log: &log[0]}
 	fd, err := bpf(unix.BPF_PROG_LOAD, &attr)

@@ -102,7 +102,7 @@ func (s *session) ringSize(name string, asked uint32) uint32 {
 		size = uint32(min(s.opt.RingPages, 1<<30/int(page))) * page
 	case name == s.opt.RingMap:
 		online, _ := s.host.online()
-		size = dataRing(len(online), totalMemory())
+		size = max(dataRing(len(online), totalMemory()), min(asked, uint32(totalMemory()/256)))
 	case name == s.opt.ControlMap && asked == 0:
 		size = controlRing
 	}
@@ -114,10 +114,12 @@ func (s *session) ringSize(name string, asked uint32) uint32 {
 }
 
 // dataRing sizes the ring of events: the more CPUs, the faster it fills; but the kernel allocates it at once
-// (0.3 ms for each MB), and all of it counts as our resident memory while it is mapped.
+// (0.3 ms for each MB), and all of it counts as our resident memory while it is mapped. Programs that send more than others ask for more.
 func dataRing(cpus int, memory uint64) uint32 {
 	size := uint64(4 << 20)
 	switch {
+	case cpus <= 2:
+		size = 2 << 20
 	case cpus > 64:
 		size = 32 << 20
 	case cpus > 32:

@@ -2,6 +2,7 @@ package lower
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
@@ -214,6 +215,11 @@ func (u *unit) mapSpec(m *mapInfo) *ebpf.MapSpec {
 	return s
 }
 
+// copiesStacks reports whether copies of stacks go to the data ring.
+func (u *unit) copiesStacks() bool {
+	return slices.ContainsFunc(u.Script.Events, func(e *schema.Event) bool { return e.Kind == schema.StackCopy })
+}
+
 // finishMaps adds the maps that every unit has, as far as its programs use them.
 func (u *unit) finishMaps() {
 	used := map[string]bool{}
@@ -228,6 +234,9 @@ func (u *unit) finishMaps() {
 	pages := u.tree.Config.PerfRBPages
 	if pages == 0 {
 		pages = 256
+		if u.copiesStacks() {
+			pages = 1024 // 16 KB each
+		}
 	}
 	ring := 4096
 	for ring < pages*4096 {

@@ -177,12 +177,14 @@ func (f *fn) unlessNull(p place, t ir.Type, load func() *ir.Value) *ir.Value {
 
 // costlyWalk reports whether it is better not to read a pointer directly from behind base. When the verifier meets a pointer in
 // memory that it trusts, the arguments of a tracepoint and the current task, it goes through all of the kernel's types up to four times: half a
-// millisecond each, more than reading by a helper costs in a hundred thousand events. Since Linux 7.0 types are sorted.
+// millisecond each, more than reading by a helper costs in ten thousand events. Since Linux 7.0 types are sorted. Where a lockdown forbids
+// the helper, there is no choice.
 func (f *fn) costlyWalk(base *ir.Value) bool {
 	if f.target.Kernel < 6<<16|3<<8 || f.target.Kernel >= 7<<16 {
 		return false
 	}
-	return base.Op == ir.OpCall || base.Op == ir.OpLoad && f.ctx != nil && base.Args[0] == f.ctx
+	trusted := base.Op == ir.OpCall || base.Op == ir.OpLoad && f.ctx != nil && base.Args[0] == f.ctx
+	return trusted && f.target.Supports(ir.ReadKernel)
 }
 
 // loadField reads a scalar member of a struct at a place, a bit field included.
