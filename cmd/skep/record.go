@@ -79,23 +79,10 @@ func (r *record) compileSource(tree *check.Tree, opt lower.Options) (*lower.Unit
 		if err != nil {
 			return nil, err
 		}
-		opt.Target = recordTarget(target)
+		opt.Target = lower.RecordTarget(target)
 		opt.Record = os.Getpid()
 	}
 	return lower.Lower(tree, opt)
-}
-
-// recordTarget is a kernel whose programs read memory by helpers only, so that what they read can be taken down.
-func recordTarget(t *ir.Target) *ir.Target {
-	less := *t
-	less.Has = func(f ir.Feature) bool {
-		switch f {
-		case ir.BTFTracepoint, ir.FentryProg, ir.CurrentTaskBTF, ir.TaskPtRegs, ir.DPath, ir.CopyFromUserTask, ir.MayGoto:
-			return false
-		}
-		return t.Supports(f)
-	}
-	return &less
 }
 
 // load loads the script at both places.
