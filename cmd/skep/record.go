@@ -218,8 +218,12 @@ func runReplay(env *environment, args []string) int {
 		return fail(env, fmt.Errorf("the recording is of %s, and this is %s: their system calls have other numbers", r.Header.Arch, runtime.GOARCH))
 	}
 	o.pid = 0
-	t := &tracing{environment: env, options: o, played: r, answers: replay.NewAsked(r.Answers)}
+	asked := replay.NewAsked(r.Answers)
+	t := &tracing{environment: env, options: o, played: r, answers: asked}
 	code, err := t.run()
+	if asked.Missing > 0 {
+		t.warnOnce(fmt.Sprintf("WARNING: %d names were not looked up while recording: they are shown as numbers, or not at all", asked.Missing))
+	}
 	if err != nil && !errors.Is(err, trace.ErrInterrupted) {
 		return fail(env, err)
 	}
