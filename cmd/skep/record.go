@@ -161,7 +161,7 @@ func (r *record) header(unit *lower.Unit) (*recording.Header, error) {
 		return nil, err
 	}
 	h := &recording.Header{
-		Script: unit.Script.Source.Text, Name: unit.Script.Source.Name, Host: r.place.host.Name(), Arch: runtime.GOARCH, CPUs: target.CPUs,
+		Script: unit.Script.Source.Text, Name: unit.Script.Source.Name, Args: r.args, Named: r.named, Host: r.place.host.Name(), Arch: runtime.GOARCH, CPUs: target.CPUs,
 		PID: r.pid, Child: r.child != nil, OtherPIDNS: r.place.otherPIDs, Probes: probes, Formats: map[string]*probe.Format{},
 	}
 	var u unix.Utsname
@@ -202,6 +202,9 @@ func runReplay(env *environment, args []string) int {
 	var wrong *errUsage
 	if errors.As(err, &wrong) && strings.HasPrefix(wrong.message, noProgram) {
 		o, err = parseOptions(append([]string{"-e", r.Header.Script}, args[1:]...))
+		if err == nil && len(o.args)+len(o.named) == 0 {
+			o.args, o.named = r.Header.Args, r.Header.Named
+		}
 	}
 	if err != nil {
 		fmt.Fprintf(env.stderr, "ERROR: %v (%s --help shows the options)\n", err, env.name)
@@ -217,7 +220,7 @@ func runReplay(env *environment, args []string) int {
 	case r.Header.Arch != runtime.GOARCH:
 		return fail(env, fmt.Errorf("the recording is of %s, and this is %s: their system calls have other numbers", r.Header.Arch, runtime.GOARCH))
 	}
-	o.pid = 0
+	o.unsafe = true // what may do harm has been done
 	asked := replay.NewAsked(r.Answers)
 	t := &tracing{environment: env, options: o, played: r, answers: asked}
 	code, err := t.run()

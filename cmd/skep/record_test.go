@@ -136,6 +136,32 @@ func TestReplayOthers(t *testing.T) {
 	}
 }
 
+// TestReplayAnswers replays what was asked of the machine: parameters, commands, files and times are those of the recording.
+func TestReplayAnswers(t *testing.T) {
+	ktest.Oldest(t)
+	dir := t.TempDir()
+	file, other := filepath.Join(dir, "recording"), filepath.Join(dir, "other")
+	if err := os.WriteFile(other, []byte("before\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	script := `BEGIN { printf("%s %s\n", str($1), getopt("x", "none")); cat("` + other + `"); system("cat ` + other + `; echo more >> ` + other + `"); time("%H:%M:%S\n"); }`
+	words := []string{"skep", "--host=user", "--record", file, "--unsafe", "-c", "/bin/true", "-e", script, "arg", "--", "--x=named"}
+	var out, errs bytes.Buffer
+	if exit := runSkep(t, dir, words, &out, &errs); exit != 0 || !strings.HasPrefix(out.String(), "arg named\nbefore\nbefore\n") {
+		t.Fatalf("exit code %d: %s%s", exit, out.String(), errs.String())
+	}
+	if again, errs, exit := replayed(t, file); again != strings.Trim(out.String(), "\n") || exit != 0 || errs != "" {
+		t.Errorf("exit code %d, %q, want %q; %s", exit, again, out.String(), errs)
+	}
+	if text, err := os.ReadFile(other); string(text) != "before\nmore\n" || err != nil {
+		t.Errorf("the command has run again: %q, %v", text, err)
+	}
+	const unknown = "WARNING: system() runs nothing in a replay, and the recording does not have what this said: echo x"
+	if out, errs, _ := replayed(t, file, "-e", `BEGIN { system("echo x"); printf("%s\n", str($1)); }`, "own"); out != "own" || !strings.Contains(errs, unknown) {
+		t.Errorf("%q, %s", out, errs)
+	}
+}
+
 // TestRecordingKilled kills skep while it records: the file can be read up to then.
 func TestRecordingKilled(t *testing.T) {
 	ktest.Oldest(t)
