@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"runtime"
 	"strings"
@@ -73,7 +75,7 @@ func (r *record) compile(tree *check.Tree, opt lower.Options) (err error) {
 }
 
 func (r *record) compileSource(tree *check.Tree, opt lower.Options) (*lower.Unit, error) {
-	opt.Dump, opt.HelperErrors = nil, false
+	opt.Dump, opt.HelperErrors, opt.Played = nil, false, false
 	if !r.place.traces {
 		target, err := r.place.host.Target()
 		if err != nil {
@@ -194,7 +196,15 @@ func runReplay(env *environment, args []string) int {
 		return fail(env, fmt.Errorf("opening the recording: %w", err))
 	}
 	defer file.Close()
-	r, err := recording.Open(file)
+	var seeker io.ReadSeeker = file
+	if _, err := file.Seek(0, io.SeekCurrent); err != nil { // a pipe: it is read twice
+		content, err := io.ReadAll(file)
+		if err != nil {
+			return fail(env, fmt.Errorf("reading the recording: %w", err))
+		}
+		seeker = bytes.NewReader(content)
+	}
+	r, err := recording.Open(seeker)
 	if err != nil {
 		return fail(env, fmt.Errorf("%s: %w", args[0], err))
 	}

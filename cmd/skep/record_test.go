@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -40,6 +41,41 @@ func TestRecordings(t *testing.T) {
 				if diff := cmp.Diff(recorded, replayBare(t, bare)); diff != "" {
 					t.Errorf("%s host: recorded (-) and replayed (+):\n%s", host, diff)
 				}
+			}
+		})
+	}
+}
+
+// TestRecordKernel records what only the kernel sees.
+func TestRecordKernel(t *testing.T) {
+	ktest.Need(t, ktest.Root, ktest.RingBuf, ktest.RawTracepoint)
+	dir := t.TempDir()
+	for _, c := range []struct {
+		name, script, want string // expression for the output
+		needs              []ktest.Feature
+	}{
+		{"stacks", `rawtracepoint:sys_enter /tid == cpid && arg1 == 110/ { @[kstack(4), ustack(2), kstack(raw, 2)] = count(); }`, `: 40\n`, nil},
+		{"memory", `rawtracepoint:sched_process_exec /comm == "work"/ { printf("%s %s\n", str(((struct linux_binprm *)arg2)->filename), curtask->real_parent->comm); }`,
+			`/work .+\n`, []ktest.Feature{ktest.BTF}},
+		{"loops", `tracepoint:syscalls:sys_enter_getppid /tid == cpid/ { @n[@i++ % 4] = nsecs > 0; if (@i == 40) { for ($kv : @n) { @sum += $kv.0 + (int64)$kv.1; } } }`, `@sum: 10\n`, nil},
+		{"functions", `kprobe:__x64_sys_getppid /tid == cpid/ { @[func, arg0 > 0] = count(); @s[kstack(2)] = count(); } kretprobe:__x64_sys_getppid /tid == cpid/ { @r[retval == ppid] = count(); }`,
+			`@r\[true\]: 40\n`, []ktest.Feature{ktest.Kprobe}},
+		{"globs", `kprobe:__x64_sys_getpp*,kprobe:__x64_sys_getpgid /tid == cpid/ { @[probe] = count(); }`, `getppid\]: 40\n`, []ktest.Feature{ktest.Kprobe}},
+		{"clock", `profile:hz:97 { @[cpu, comm, usermode] = count(); } software:page-faults:1 /pid == cpid/ { @f[kstack(3)] = count(); }`, `@f\[`, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			ktest.Need(t, c.needs...)
+			file := filepath.Join(dir, "recording")
+			var out, errs bytes.Buffer
+			words := []string{"skep", "-q", "--host=kernel", "--record", file, "-c", ktest.WorkPath(t) + " getppid 40", "-e", c.script}
+			if exit := runSkep(t, dir, words, &out, &errs); exit != 0 || errs.Len() > 0 {
+				t.Fatalf("exit code %d: %s", exit, errs.String())
+			}
+			if !regexp.MustCompile(c.want).MatchString(out.String()) {
+				t.Errorf("%s, want %s", out.String(), c.want)
+			}
+			if again, errs, exit := replayed(t, file); exit != 0 || errs != "" || again != strings.Trim(out.String(), "\n") {
+				t.Errorf("exit code %d, recorded (-) and replayed (+):\n%s\n%s", exit, cmp.Diff(strings.Trim(out.String(), "\n"), again), errs)
 			}
 		})
 	}
@@ -190,12 +226,14 @@ func TestRecordingKilled(t *testing.T) {
 
 // TestRecordRefused says what cannot be recorded.
 func TestRecordRefused(t *testing.T) {
+	ktest.Need(t, ktest.Root)
 	ktest.Oldest(t)
 	file := filepath.Join(t.TempDir(), "recording")
 	for _, c := range []struct{ words, want string }{
 		{"replay " + file, "opening the recording: "},
 		{"replay /etc/passwd", "/etc/passwd: at byte 0: this is not a recording of skep"},
 		{"replay", "usage: skep replay FILE"},
+		{"--host=kernel --record " + file + " -e fentry:vfs_read{}", "ERROR: fentry cannot be recorded"},
 		{"--test --record " + file + " -e test:a{}", "--test and --bench have no events to record"},
 	} {
 		var out, errs bytes.Buffer

@@ -134,6 +134,7 @@ func (t *tracing) compile(script *syntax.Script) (*lower.Unit, error) {
 		HasRawTracepoint: t.place.hasRaw,
 		OtherPIDNS:       t.place.otherPIDs,
 		PID:              t.pid,
+		Played:           t.plays(),
 		HelperErrors:     t.helperCheck || t.plays(), // what was not recorded is told of
 	}
 	unit, err := lower.Lower(tree, opt)
