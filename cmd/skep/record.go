@@ -37,6 +37,14 @@ type record struct {
 // plays reports whether the script runs on recorded events.
 func (t *tracing) plays() bool { return t.played != nil || t.recording != nil }
 
+// only is the process of -p, also when the recording was made; 0 for all.
+func (t *tracing) only() int {
+	if t.played != nil {
+		return t.played.Header.PID
+	}
+	return t.pid
+}
+
 // target is what the script is compiled for.
 func (t *tracing) target() (*ir.Target, error) {
 	target, err := t.place.host.Target()

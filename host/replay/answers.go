@@ -1,8 +1,39 @@
 package replay
 
 import (
+	"errors"
+
 	"skep/recording"
+	"skep/symbol"
+	"skep/trace"
 )
+
+// Nameless is for replays, which know the names that are in the recording: those of the machine that replays are of other programs.
+type Nameless struct{}
+
+var _ trace.Symbols = Nameless{}
+
+// Kernel knows no names.
+func (Nameless) Kernel(addrs []uint64) []symbol.Symbol { return make([]symbol.Symbol, len(addrs)) }
+
+// User knows no names.
+func (Nameless) User(_ int, addrs []uint64) []symbol.Symbol {
+	return make([]symbol.Symbol, len(addrs))
+}
+
+// BuildID knows no files.
+func (Nameless) BuildID(int, uint64) (id string, offset uint64, ok bool) { return "", 0, false }
+
+// Snapshot does nothing.
+func (Nameless) Snapshot(int) {}
+
+// Prepare does nothing.
+func (Nameless) Prepare() {}
+
+// Unwind finds no frames: copied stacks are not recorded.
+func (Nameless) Unwind(dst []uint64, _ int, _ *symbol.Registers, _ symbol.UserStack, _ int) ([]uint64, error) {
+	return dst, errors.New("copied stacks are not recorded")
+}
 
 // Asked knows what the machine of a recording has said: the names of addresses, users, files.
 type Asked struct {

@@ -72,7 +72,7 @@ func Lower(t *check.Tree, opt Options) (result *Unit, err error) {
 			panic(r)
 		}
 	}()
-	for _, p := range t.Probes {
+	for _, p := range u.tree.Probes {
 		u.lowerProbe(p)
 	}
 	if u.list.HasErrors() {
