@@ -59,10 +59,10 @@ func TestRecordKernel(t *testing.T) {
 		{"stacks", `rawtracepoint:sys_enter /tid == cpid && arg1 == 110/ { @[kstack(4), ustack(2), kstack(raw, 2)] = count(); }`, `: 40\n`, nil},
 		{"memory", `rawtracepoint:sched_process_exec /comm == "work"/ { printf("%s %s\n", str(((struct linux_binprm *)arg2)->filename), curtask->real_parent->comm); }`,
 			`/work .+\n`, []ktest.Feature{ktest.BTF}},
-		{"loops", `tracepoint:syscalls:sys_enter_getppid /tid == cpid/ { @n[@i++ % 4] = nsecs > 0; if (@i == 40) { for ($kv : @n) { @sum += $kv.0 + (int64)$kv.1; } } }`, `@sum: 10\n`, nil},
+		{"loops", `tracepoint:syscalls:sys_enter_getppid /tid == cpid/ { @n[@i++ % 4] = nsecs > 0; if (@i == 40) { for ($kv : @n) { @sum += $kv.0 + (int64)$kv.1; } } }`, `@sum: 10\n`, []ktest.Feature{ktest.Release("5.13")}},
 		{"functions", `kprobe:__x64_sys_getppid /tid == cpid/ { @[func, arg0 > 0] = count(); @s[kstack(2)] = count(); } kretprobe:__x64_sys_getppid /tid == cpid/ { @r[retval == ppid] = count(); }`,
 			`@r\[true\]: 40\n`, []ktest.Feature{ktest.Kprobe}},
-		{"globs", `kprobe:__x64_sys_getpp*,kprobe:__x64_sys_getpgid /tid == cpid/ { @ = count(); }`, `@: 40\n`, []ktest.Feature{ktest.Kprobe}},
+		{"globs", `kprobe:vfs_rea*,kprobe:vfs_statfs /tid == cpid/ { @ = count(); }`, `@: \d+\n`, []ktest.Feature{ktest.Kprobe}},
 		{"clock", `profile:hz:97 { @[cpu, comm, usermode] = count(); } software:page-faults:1 /pid == cpid/ { @f[kstack(3)] = count(); }`, `@f\[`, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
