@@ -19,7 +19,7 @@ import (
 // records become events here.
 type kernelSource struct {
 	host.Session
-	sink   host.EventSink
+	sink   *Live
 	points map[pointName]key // of programs
 
 	mu        sync.Mutex // what is below
@@ -55,7 +55,7 @@ type stackKey struct {
 }
 
 // FromKernel makes a source of a session that was loaded from a unit with Options.Record.
-func FromKernel(s host.Session, unit *lower.Unit, sink host.EventSink) host.Session {
+func FromKernel(s host.Session, unit *lower.Unit, sink *Live) host.Session {
 	k := &kernelSource{
 		Session: s, sink: sink, points: map[pointName]key{}, runs: map[uint64]*running{}, stacks: map[stackKey][]uint64{},
 		ring: s.Ring(lower.MapRecording), lost: s.Map(lower.MapUnrecorded),
@@ -85,6 +85,13 @@ const lookEvery = 20 * time.Millisecond
 
 func (k *kernelSource) run() {
 	for k.ctx.Err() == nil {
+		if k.sink.full() {
+			select {
+			case <-time.After(lookEvery):
+			case <-k.ctx.Done():
+			}
+			continue
+		}
 		if err := k.ring.Wait(k.ctx, lookEvery); err != nil {
 			return
 		}

@@ -125,6 +125,16 @@ func (l *Live) Event(attach, point int, e *recording.Event) {
 	}
 }
 
+// mostWaiting is how many events may wait to be played before the source keeps its own.
+const mostWaiting = 1 << 16
+
+// full reports whether the source should keep its events: what it has no room for then is lost, and counted.
+func (l *Live) full() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.queue) > mostWaiting
+}
+
 // Lost is called by the source.
 func (l *Live) Lost(n uint64) {
 	l.mu.Lock()
