@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"runtime"
 	"sync"
 	"time"
 
@@ -99,15 +100,30 @@ func (k *kernelSource) run() {
 	}
 }
 
-// CatchUp takes all that programs have sent.
-func (k *kernelSource) CatchUp() {
-	if k.ring != nil {
-		k.drain(true)
+// catchUp takes all that programs have sent. At the end, no program begins to run any more, and those that run have a moment to end.
+func (k *kernelSource) catchUp(end bool) {
+	if k.ring == nil {
+		return
 	}
+	for deadline := time.Now().Add(lastMoment); ; {
+		left := k.drain(false)
+		if !end || left == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			break
+		}
+		runtime.Gosched()
+	}
+	k.drain(true)
 }
 
-// drain takes records. With all set no program runs any more, so that what has not ended has lost its end.
-func (k *kernelSource) drain(all bool) {
+// lastMoment is how long the ends of the last runs are waited for.
+const lastMoment = 50 * time.Millisecond
+
+// drain takes records, and returns how many runs have not ended. With all set no program runs any more, so that what has not ended has lost its
+// end.
+func (k *kernelSource) drain(all bool) (left int) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.countLost()
@@ -133,6 +149,7 @@ func (k *kernelSource) drain(all bool) {
 		clear(k.runs)
 	}
 	k.damaged = max(k.damaged-1, 0)
+	return len(k.order)
 }
 
 // patience is how long the end of a run is waited for: runs take microseconds, but their task may lose the CPU.

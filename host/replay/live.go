@@ -168,7 +168,7 @@ func (l *Live) Attach(ctx context.Context) (attached int, failed []*host.AttachE
 	if err := l.writer.Begin(&l.start); err != nil {
 		return attached, failed, err
 	}
-	l.catchUp()
+	l.catchUp(false)
 	for {
 		e := l.take(func(e *recording.Event) bool { return l.header.Probes[e.Probe].Point.Kind == probe.Begin })
 		if e == nil {
@@ -181,9 +181,9 @@ func (l *Live) Attach(ctx context.Context) (attached int, failed []*host.AttachE
 }
 
 // catchUp has a source that sends its events late send all that there are.
-func (l *Live) catchUp() {
-	if s, ok := l.source.(interface{ CatchUp() }); ok {
-		s.CatchUp()
+func (l *Live) catchUp(end bool) {
+	if s, ok := l.source.(*kernelSource); ok {
+		s.catchUp(end)
 	}
 }
 
@@ -252,7 +252,7 @@ func (l *Live) Run(name string) error {
 	if err := l.source.Run(l.sourceProgram(at)); err != nil {
 		return err
 	}
-	l.catchUp()
+	l.catchUp(true)
 	for recorded {
 		e := l.take(nil)
 		if e == nil {
@@ -283,7 +283,7 @@ func (l *Live) Disable() {
 		return
 	}
 	l.source.Disable()
-	l.catchUp()
+	l.catchUp(true)
 	l.disabled = true
 }
 
