@@ -64,6 +64,16 @@ func (t *tracing) prepareRecord() error {
 	t.recording = &record{tracing: t, asking: &replay.Asking{}}
 	t.answers = t.recording.asking
 	t.place.hasRaw = func(probe.Point) bool { return false } // records of tracepoints are recorded
+	usable := t.place.usable
+	t.place.usable = func(p probe.Point) error { // so that scripts that can do without take another way
+		if p.Kind == probe.Fentry || p.Kind == probe.Fexit {
+			return errors.New(p.Kind.String() + " cannot be recorded")
+		}
+		if usable == nil {
+			return nil
+		}
+		return usable(p)
+	}
 	if types, err := t.place.types(); err == nil {
 		types.Remember()
 		_, _ = types.Struct("task_struct") // replays may ask for the parent of a task; a kernel that has none says so then

@@ -122,7 +122,7 @@ func (t *tracing) compile(script *syntax.Script) (*lower.Unit, error) {
 		Catalog: t.place.probes, Target: target,
 		Args: t.args, Named: t.named, Env: os.Getenv,
 		Unsafe: t.unsafe, PID: t.only(), HasChild: t.child != nil || t.played != nil && t.played.Header.Child,
-		KernelAddress: m.kernelAddress, UserSymbol: m.userSymbol, CgroupID: m.cgroupID, Usable: t.place.usable,
+		KernelAddress: m.kernelAddress, UserSymbol: m.userSymbol, CgroupID: m.cgroupID, Usable: t.place.usable, Has: m.has,
 	})
 	if show(t.environment, t.options, list) {
 		return nil, errShown{}

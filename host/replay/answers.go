@@ -35,6 +35,9 @@ func (Nameless) Unwind(dst []uint64, _ int, _ *symbol.Registers, _ symbol.UserSt
 	return dst, errors.New("copied stacks are not recorded")
 }
 
+// AskedHas is what questions of has() are about.
+const AskedHas = "has"
+
 // Asked knows what the machine of a recording has said: the names of addresses, users, files.
 type Asked struct {
 	texts map[recording.Answer][]string // by question; the last one is said again and again
@@ -52,10 +55,14 @@ func NewAsked(answers []recording.Answer) *Asked {
 	return a
 }
 
-// Answer gives the recorded answer, "" if there is none. The machine that replays is not asked.
-func (a *Asked) Answer(about, question string, _ func() string) string {
+// Answer gives the recorded answer, "" if there is none. The machine that replays is not asked, except by has() (AskedHas), which asks what the
+// recording has.
+func (a *Asked) Answer(about, question string, ask func() string) string {
 	key := recording.Answer{About: about, Question: question}
 	texts := a.texts[key]
+	if len(texts) == 0 && about == AskedHas {
+		return ask()
+	}
 	if len(texts) == 0 {
 		a.Missing++
 		return ""
