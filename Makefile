@@ -17,7 +17,9 @@ FUZZTIME = 1m
 # Inlining gains no time in these packages, and costs more than half a megabyte.
 SMALL = -gcflags='skep/lang/...=-l' -gcflags='skep/app/...=-l' -gcflags='skep/cmd/...=-l' \
 	-gcflags='github.com/ianlancetaylor/demangle=-l' -gcflags='github.com/cilium/ebpf/...=-l' \
-	-gcflags='skep/vm/verifier=-l' -gcflags='skep/vm/disasm=-l' -gcflags='skep/vm/kernellog=-l' -gcflags='skep/vm/witness=-l' -gcflags='skep/host/user=-l' -gcflags='debug/...=-l' -gcflags='regexp/...=-l' -gcflags='fmt=-l' -gcflags='time=-l'
+	-gcflags='skep/vm/verifier=-l' -gcflags='skep/vm/disasm=-l' -gcflags='skep/vm/kernellog=-l' -gcflags='skep/vm/witness=-l' \
+	-gcflags='skep/host/user=-l' -gcflags='skep/host/replay=-l' -gcflags='skep/recording=-l' -gcflags='compress/flate=-l' \
+	-gcflags='debug/...=-l' -gcflags='regexp/...=-l' -gcflags='fmt=-l' -gcflags='time=-l'
 
 bin/skep: FORCE
 	@$(GO) run ./app/tools/genpacked > app/tools/scripts.packed

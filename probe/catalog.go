@@ -166,13 +166,21 @@ func (c *Catalog) Signature(p Point) (*btf.FuncProto, error) {
 		if p.Kind != RawTracepoint {
 			return types.Func(p.Function)
 		}
-		for _, prefix := range tracepointFunctions() {
-			if proto, err := types.Func(prefix + p.Event); err == nil && len(proto.Params) > 0 {
-				return &btf.FuncProto{Return: proto.Return, Params: proto.Params[1:]}, nil
-			}
+		if proto, ok := types.RawTracepoint(p.Event); ok {
+			return proto, nil
 		}
 	}
 	return c.slowSignature(p)
+}
+
+// RawTracepoint gives the prototype of a raw tracepoint, whose first parameter is its first argument.
+func (t *Types) RawTracepoint(event string) (*btf.FuncProto, bool) {
+	for _, prefix := range tracepointFunctions() {
+		if proto, err := t.Func(prefix + event); err == nil && len(proto.Params) > 0 {
+			return &btf.FuncProto{Return: proto.Return, Params: proto.Params[1:]}, true
+		}
+	}
+	return nil, false
 }
 
 // tracepointFunctions are the beginnings of the names of functions that the kernel has for each tracepoint, with its arguments

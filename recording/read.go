@@ -11,6 +11,8 @@ import (
 	"hash/crc32"
 	"io"
 	"strings"
+
+	"skep/probe"
 )
 
 // A Reader reads a recording. All but the events is known when it has been opened.
@@ -122,8 +124,8 @@ func (r *Reader) keep(kind byte, d *decoder, header *bool) error {
 		if err := json.Unmarshal(d.b, into); err != nil {
 			return r.wrong(d, "JSON: "+strings.TrimPrefix(err.Error(), "json: "))
 		}
-		if r.Header.CPUs < 0 || r.Header.CPUs > mostCPUs || len(r.Start.State) > mostState {
-			return r.wrong(d, "a number of the header is out of range")
+		if what := r.implausible(); what != "" {
+			return r.wrong(d, what)
 		}
 	}
 	if d.what != "" {
@@ -136,9 +138,39 @@ func (r *Reader) keep(kind byte, d *decoder, header *bool) error {
 }
 
 const (
-	mostCPUs  = 4096
-	mostState = 64
+	mostCPUs   = 1024
+	mostState  = 64
+	mostRecord = 1 << 16 // bytes of a tracepoint's record
 )
+
+// implausible says what in the header nobody has written who had recorded something.
+func (r *Reader) implausible() string {
+	h := &r.Header
+	if h.CPUs < 0 || h.CPUs > mostCPUs || len(r.Start.State) > mostState {
+		return "a number of the header is out of range"
+	}
+	for _, p := range h.Probes {
+		switch p.Form {
+		case None, Syscall, Record, Words, Regs, Perf:
+		default:
+			return fmt.Sprintf("contexts of an unknown form, %q", p.Form)
+		}
+		if _, _, ok := strings.Cut(p.Point.Name, ":"); !ok && p.Form != None || p.Point.Name == "" || p.Point.Kind > probe.Bench {
+			return fmt.Sprintf("%q is not a probe", p.Point.Name)
+		}
+	}
+	for name, f := range h.Formats {
+		if f == nil {
+			return "tracepoint " + name + " has no format"
+		}
+		for _, field := range f.Fields {
+			if field.Offset < 0 || field.Size < 0 || field.Offset > mostRecord || field.Size > mostRecord || field.Array < -1 || field.Array > mostRecord {
+				return "field " + field.Name + " of tracepoint " + name + " is out of range"
+			}
+		}
+	}
+	return ""
+}
 
 func (r *Reader) wrong(d *decoder, what string) error {
 	return &Error{Offset: r.block, Inside: d.at, What: what}

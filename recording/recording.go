@@ -31,8 +31,10 @@ type Probe struct {
 
 // Header is what is known when a recording begins.
 type Header struct {
-	Script string // its text
-	Name   string `json:",omitempty"` // of its file
+	Script string            // its text
+	Name   string            `json:",omitempty"` // of its file
+	Args   []string          `json:",omitempty"`
+	Named  map[string]string `json:",omitempty"` // parameters behind --
 
 	Host   string // "kernel" or "user"
 	Kernel string // release

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"skep/host/replay"
 	"skep/symbol"
 	"skep/trace"
 )
@@ -26,6 +27,7 @@ type machineFacts struct {
 	kernelAddress func(name string) (uint64, bool)
 	userSymbol    func(binary, name string, place uint64) (addr, size, from uint64, ok bool)
 	cgroupID      func(path string) (uint64, error)
+	has           func(name string, ask func() string) string // nil: ask
 }
 
 func (t *tracing) machineFacts() machineFacts {
@@ -53,6 +55,7 @@ func (m machineFacts) answered(by trace.Answers) machineFacts {
 		return n
 	}
 	return machineFacts{
+		has: func(name string, ask func() string) string { return by.Answer(replay.AskedHas, name, ask) },
 		kernelAddress: func(name string) (uint64, bool) {
 			words := asked("kaddr", name, func() string {
 				addr, ok := m.kernelAddress(name)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"strings"
 	"time"
 
 	"github.com/cilium/ebpf"
@@ -20,7 +19,6 @@ import (
 	"skep/probe"
 	"skep/recording"
 	"skep/schema"
-	"skep/trace"
 )
 
 // record is a recording in the making. The script is compiled twice: for the place where events happen, and for the machine that plays them
@@ -34,6 +32,14 @@ type record struct {
 
 // plays reports whether the script runs on recorded events.
 func (t *tracing) plays() bool { return t.played != nil || t.recording != nil }
+
+// only is the process of -p, also when the recording was made; 0 for all.
+func (t *tracing) only() int {
+	if t.played != nil {
+		return t.played.Header.PID
+	}
+	return t.pid
+}
 
 // target is what the script is compiled for.
 func (t *tracing) target() (*ir.Target, error) {
@@ -58,6 +64,16 @@ func (t *tracing) prepareRecord() error {
 	t.recording = &record{tracing: t, asking: &replay.Asking{}}
 	t.answers = t.recording.asking
 	t.place.hasRaw = func(probe.Point) bool { return false } // records of tracepoints are recorded
+	usable := t.place.usable
+	t.place.usable = func(p probe.Point) error { // so that scripts that can do without take another way
+		if p.Kind == probe.Fentry || p.Kind == probe.Fexit {
+			return errors.New(p.Kind.String() + " cannot be recorded")
+		}
+		if usable == nil {
+			return nil
+		}
+		return usable(p)
+	}
 	if types, err := t.place.types(); err == nil {
 		types.Remember()
 		_, _ = types.Struct("task_struct") // replays may ask for the parent of a task; a kernel that has none says so then
@@ -73,29 +89,16 @@ func (r *record) compile(tree *check.Tree, opt lower.Options) (err error) {
 }
 
 func (r *record) compileSource(tree *check.Tree, opt lower.Options) (*lower.Unit, error) {
-	opt.Dump, opt.HelperErrors = nil, false
+	opt.Dump, opt.HelperErrors, opt.Played = nil, false, false
 	if !r.place.traces {
 		target, err := r.place.host.Target()
 		if err != nil {
 			return nil, err
 		}
-		opt.Target = recordTarget(target)
+		opt.Target = lower.RecordTarget(target)
 		opt.Record = os.Getpid()
 	}
 	return lower.Lower(tree, opt)
-}
-
-// recordTarget is a kernel whose programs read memory by helpers only, so that what they read can be taken down.
-func recordTarget(t *ir.Target) *ir.Target {
-	less := *t
-	less.Has = func(f ir.Feature) bool {
-		switch f {
-		case ir.BTFTracepoint, ir.FentryProg, ir.CurrentTaskBTF, ir.TaskPtRegs, ir.DPath, ir.CopyFromUserTask, ir.MayGoto:
-			return false
-		}
-		return t.Supports(f)
-	}
-	return &less
 }
 
 // load loads the script at both places.
@@ -174,7 +177,7 @@ func (r *record) header(unit *lower.Unit) (*recording.Header, error) {
 		return nil, err
 	}
 	h := &recording.Header{
-		Script: unit.Script.Source.Text, Name: unit.Script.Source.Name, Host: r.place.host.Name(), Arch: runtime.GOARCH, CPUs: target.CPUs,
+		Script: unit.Script.Source.Text, Name: unit.Script.Source.Name, Args: r.args, Named: r.named, Host: r.place.host.Name(), Arch: runtime.GOARCH, CPUs: target.CPUs,
 		PID: r.pid, Child: r.child != nil, OtherPIDNS: r.place.otherPIDs, Probes: probes, Formats: map[string]*probe.Format{},
 	}
 	var u unix.Utsname
@@ -194,94 +197,4 @@ func (r *record) header(unit *lower.Unit) (*recording.Header, error) {
 		}
 	}
 	return h, nil
-}
-
-// runReplay is skep replay FILE: the usual options, and a recording in place of the kernel.
-func runReplay(env *environment, args []string) int {
-	if len(args) == 0 || strings.HasPrefix(args[0], "-") {
-		fmt.Fprintln(env.stderr, "usage: skep replay FILE [options] [-e 'program' | SCRIPT]")
-		return exitUsage
-	}
-	file, err := os.Open(args[0])
-	if err != nil {
-		return fail(env, fmt.Errorf("opening the recording: %w", err))
-	}
-	defer file.Close()
-	r, err := recording.Open(file)
-	if err != nil {
-		return fail(env, fmt.Errorf("%s: %w", args[0], err))
-	}
-	o, err := parseOptions(args[1:])
-	var wrong *errUsage
-	if errors.As(err, &wrong) && strings.HasPrefix(wrong.message, noProgram) {
-		o, err = parseOptions(append([]string{"-e", r.Header.Script}, args[1:]...))
-	}
-	if err != nil {
-		fmt.Fprintf(env.stderr, "ERROR: %v (%s --help shows the options)\n", err, env.name)
-		return exitUsage
-	}
-	switch {
-	case o.help:
-		return runHelp(env, nil)
-	case o.info:
-		return describe(env, r)
-	case o.child != nil || o.pid != 0 || o.host != "":
-		return fail(env, errors.New("a replay has no processes: -c, -p and --host are for recording"))
-	case r.Header.Arch != runtime.GOARCH:
-		return fail(env, fmt.Errorf("the recording is of %s, and this is %s: their system calls have other numbers", r.Header.Arch, runtime.GOARCH))
-	}
-	o.pid = 0
-	t := &tracing{environment: env, options: o, played: r, answers: replay.NewAsked(r.Answers)}
-	code, err := t.run()
-	if err != nil && !errors.Is(err, trace.ErrInterrupted) {
-		return fail(env, err)
-	}
-	return code
-}
-
-func replayPlace(r *recording.Reader) *place {
-	catalog := replay.NewCatalog(r)
-	return &place{
-		host: &replay.Host{Reader: r}, probes: catalog, types: catalog.Types, otherPIDs: r.Header.OtherPIDNS,
-		hasRaw: func(probe.Point) bool { return false },
-	}
-}
-
-// describe tells what a recording has.
-func describe(env *environment, r *recording.Reader) int {
-	counts := make([]int, len(r.Header.Probes))
-	first, last := uint64(0), uint64(0)
-	for {
-		e, err := r.Next()
-		if err != nil {
-			break
-		}
-		if first == 0 {
-			first = e.Boot
-		}
-		last = max(last, e.Boot)
-		counts[e.Probe]++
-	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "recorded on    Linux %s, %s, %d CPUs, host %s\n", r.Header.Kernel, r.Header.Arch, r.Header.CPUs, r.Header.Host)
-	if r.Started {
-		zone := time.FixedZone(r.Header.Zone, r.Header.ZoneOffset)
-		fmt.Fprintf(&b, "begun          %s\n", time.Unix(0, int64(r.Start.Boot)+r.Start.Wall).In(zone).Format("2006-01-02 15:04:05 MST"))
-	}
-	fmt.Fprintf(&b, "events         %d in %v\n", r.Events, time.Duration(last-first).Round(time.Microsecond))
-	if r.End.Lost > 0 {
-		fmt.Fprintf(&b, "lost           %d\n", r.End.Lost)
-	}
-	switch {
-	case r.Broken != nil:
-		fmt.Fprintf(&b, "not complete   %v\n", r.Broken)
-	case !r.Ended:
-		b.WriteString("not complete   it was not ended in order\n")
-	}
-	b.WriteString("\n")
-	for i, p := range r.Header.Probes {
-		fmt.Fprintf(&b, "%10d  %s\n", counts[i], p.Point.Name)
-	}
-	fmt.Fprintf(&b, "\n%s\n", strings.TrimRight(r.Header.Script, "\n"))
-	return write(env, b.String())
 }

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"skep/host"
+	"skep/host/replay"
 	"skep/internal/diag"
 	"skep/lang/bpftrace/check"
 	"skep/lang/bpftrace/lower"
@@ -122,8 +123,8 @@ func (t *tracing) compile(script *syntax.Script) (*lower.Unit, error) {
 	tree, list := check.Check(script, check.Options{
 		Catalog: t.place.probes, Target: target,
 		Args: t.args, Named: t.named, Env: os.Getenv,
-		Unsafe: t.unsafe, PID: t.pid, HasChild: t.child != nil || t.played != nil && t.played.Header.Child,
-		KernelAddress: m.kernelAddress, UserSymbol: m.userSymbol, CgroupID: m.cgroupID, Usable: t.place.usable,
+		Unsafe: t.unsafe, PID: t.only(), HasChild: t.child != nil || t.played != nil && t.played.Header.Child,
+		KernelAddress: m.kernelAddress, UserSymbol: m.userSymbol, CgroupID: m.cgroupID, Usable: t.place.usable, Has: m.has,
 	})
 	if show(t.environment, t.options, list) {
 		return nil, errShown{}
@@ -135,7 +136,8 @@ func (t *tracing) compile(script *syntax.Script) (*lower.Unit, error) {
 		Dump:             t.stageDump(),
 		HasRawTracepoint: t.place.hasRaw,
 		OtherPIDNS:       t.place.otherPIDs,
-		PID:              t.pid,
+		PID:              t.only(),
+		Played:           t.plays(),
 		HelperErrors:     t.helperCheck || t.plays(), // what was not recorded is told of
 	}
 	unit, err := lower.Lower(tree, opt)
@@ -203,7 +205,10 @@ func (t *tracing) trace(unit *lower.Unit) (exit int, err error) {
 	if t.dryRun {
 		return 0, t.tryAttaching(unit, load)
 	}
-	if unit.NeedsUserSymbols {
+	switch {
+	case t.played != nil:
+		opt.Symbols = replay.Nameless{}
+	case unit.NeedsUserSymbols:
 		load.TrackProcesses, opt.Symbols = trace.Track(unit.Script)
 	}
 	if t.child != nil {

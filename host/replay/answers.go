@@ -1,8 +1,42 @@
 package replay
 
 import (
+	"errors"
+
 	"skep/recording"
+	"skep/symbol"
+	"skep/trace"
 )
+
+// Nameless is for replays, which know the names that are in the recording: those of the machine that replays are of other programs.
+type Nameless struct{}
+
+var _ trace.Symbols = Nameless{}
+
+// Kernel knows no names.
+func (Nameless) Kernel(addrs []uint64) []symbol.Symbol { return make([]symbol.Symbol, len(addrs)) }
+
+// User knows no names.
+func (Nameless) User(_ int, addrs []uint64) []symbol.Symbol {
+	return make([]symbol.Symbol, len(addrs))
+}
+
+// BuildID knows no files.
+func (Nameless) BuildID(int, uint64) (id string, offset uint64, ok bool) { return "", 0, false }
+
+// Snapshot does nothing.
+func (Nameless) Snapshot(int) {}
+
+// Prepare does nothing.
+func (Nameless) Prepare() {}
+
+// Unwind finds no frames: copied stacks are not recorded.
+func (Nameless) Unwind(dst []uint64, _ int, _ *symbol.Registers, _ symbol.UserStack, _ int) ([]uint64, error) {
+	return dst, errors.New("copied stacks are not recorded")
+}
+
+// AskedHas is what questions of has() are about.
+const AskedHas = "has"
 
 // Asked knows what the machine of a recording has said: the names of addresses, users, files.
 type Asked struct {
@@ -21,10 +55,14 @@ func NewAsked(answers []recording.Answer) *Asked {
 	return a
 }
 
-// Answer gives the recorded answer, "" if there is none. The machine that replays is not asked.
-func (a *Asked) Answer(about, question string, _ func() string) string {
+// Answer gives the recorded answer, "" if there is none. The machine that replays is not asked, except by has() (AskedHas), which asks what the
+// recording has.
+func (a *Asked) Answer(about, question string, ask func() string) string {
 	key := recording.Answer{About: about, Question: question}
 	texts := a.texts[key]
+	if len(texts) == 0 && about == AskedHas {
+		return ask()
+	}
 	if len(texts) == 0 {
 		a.Missing++
 		return ""

@@ -120,5 +120,11 @@ func (c *Catalog) Signature(p probe.Point) (*btf.FuncProto, error) {
 	if c.err != nil {
 		return nil, c.err
 	}
-	return c.types.Func(p.Function)
+	if p.Kind != probe.RawTracepoint {
+		return c.types.Func(p.Function)
+	}
+	if proto, ok := c.types.RawTracepoint(p.Event); ok {
+		return proto, nil
+	}
+	return nil, fmt.Errorf("the recording does not have the arguments of the raw tracepoint %s", p.Event)
 }

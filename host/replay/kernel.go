@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"runtime"
 	"sync"
 	"time"
 
@@ -19,7 +20,7 @@ import (
 // records become events here.
 type kernelSource struct {
 	host.Session
-	sink   host.EventSink
+	sink   *Live
 	points map[pointName]key // of programs
 
 	mu        sync.Mutex // what is below
@@ -55,7 +56,7 @@ type stackKey struct {
 }
 
 // FromKernel makes a source of a session that was loaded from a unit with Options.Record.
-func FromKernel(s host.Session, unit *lower.Unit, sink host.EventSink) host.Session {
+func FromKernel(s host.Session, unit *lower.Unit, sink *Live) host.Session {
 	k := &kernelSource{
 		Session: s, sink: sink, points: map[pointName]key{}, runs: map[uint64]*running{}, stacks: map[stackKey][]uint64{},
 		ring: s.Ring(lower.MapRecording), lost: s.Map(lower.MapUnrecorded),
@@ -85,6 +86,13 @@ const lookEvery = 20 * time.Millisecond
 
 func (k *kernelSource) run() {
 	for k.ctx.Err() == nil {
+		if k.sink.full() {
+			select {
+			case <-time.After(lookEvery):
+			case <-k.ctx.Done():
+			}
+			continue
+		}
 		if err := k.ring.Wait(k.ctx, lookEvery); err != nil {
 			return
 		}
@@ -92,15 +100,30 @@ func (k *kernelSource) run() {
 	}
 }
 
-// CatchUp takes all that programs have sent.
-func (k *kernelSource) CatchUp() {
-	if k.ring != nil {
-		k.drain(true)
+// catchUp takes all that programs have sent. At the end, no program begins to run any more, and those that run have a moment to end.
+func (k *kernelSource) catchUp(end bool) {
+	if k.ring == nil {
+		return
 	}
+	for deadline := time.Now().Add(lastMoment); ; {
+		left := k.drain(false)
+		if !end || left == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			break
+		}
+		runtime.Gosched()
+	}
+	k.drain(true)
 }
 
-// drain takes records. With all set no program runs any more, so that what has not ended has lost its end.
-func (k *kernelSource) drain(all bool) {
+// lastMoment is how long the ends of the last runs are waited for.
+const lastMoment = 50 * time.Millisecond
+
+// drain takes records, and returns how many runs have not ended. With all set no program runs any more, so that what has not ended has lost its
+// end.
+func (k *kernelSource) drain(all bool) (left int) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.countLost()
@@ -126,6 +149,7 @@ func (k *kernelSource) drain(all bool) {
 		clear(k.runs)
 	}
 	k.damaged = max(k.damaged-1, 0)
+	return len(k.order)
 }
 
 // patience is how long the end of a run is waited for: runs take microseconds, but their task may lose the CPU.

@@ -125,6 +125,16 @@ func (l *Live) Event(attach, point int, e *recording.Event) {
 	}
 }
 
+// mostWaiting is how many events may wait to be played before the source keeps its own.
+const mostWaiting = 1 << 16
+
+// full reports whether the source should keep its events: what it has no room for then is lost, and counted.
+func (l *Live) full() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.queue) > mostWaiting
+}
+
 // Lost is called by the source.
 func (l *Live) Lost(n uint64) {
 	l.mu.Lock()
@@ -158,7 +168,7 @@ func (l *Live) Attach(ctx context.Context) (attached int, failed []*host.AttachE
 	if err := l.writer.Begin(&l.start); err != nil {
 		return attached, failed, err
 	}
-	l.catchUp()
+	l.catchUp(false)
 	for {
 		e := l.take(func(e *recording.Event) bool { return l.header.Probes[e.Probe].Point.Kind == probe.Begin })
 		if e == nil {
@@ -171,9 +181,9 @@ func (l *Live) Attach(ctx context.Context) (attached int, failed []*host.AttachE
 }
 
 // catchUp has a source that sends its events late send all that there are.
-func (l *Live) catchUp() {
-	if s, ok := l.source.(interface{ CatchUp() }); ok {
-		s.CatchUp()
+func (l *Live) catchUp(end bool) {
+	if s, ok := l.source.(*kernelSource); ok {
+		s.catchUp(end)
 	}
 }
 
@@ -242,7 +252,7 @@ func (l *Live) Run(name string) error {
 	if err := l.source.Run(l.sourceProgram(at)); err != nil {
 		return err
 	}
-	l.catchUp()
+	l.catchUp(true)
 	for recorded {
 		e := l.take(nil)
 		if e == nil {
@@ -273,7 +283,7 @@ func (l *Live) Disable() {
 		return
 	}
 	l.source.Disable()
-	l.catchUp()
+	l.catchUp(true)
 	l.disabled = true
 }
 

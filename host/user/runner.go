@@ -107,9 +107,6 @@ func newRunner(s *session) (*runner, error) {
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, err
 	}
-	if r.tap = newTap(s.opt.Record); r.tap != nil {
-		r.needsCPU, r.wants = true, properties{comm: true, ids: true, cgroups: true}
-	}
 	r.at = uint64(uintptr(unsafe.Pointer(unsafe.SliceData(r.regs.Bytes()))))
 	return r, nil
 }
@@ -146,6 +143,7 @@ func (r *runner) check() error {
 			}
 		}
 	}
+	r.tap = newTap(r)
 	return nil
 }
 

@@ -14,15 +14,55 @@ import (
 
 // tap takes down what programs are given. All of it is under the session's lock. A nil tap does nothing.
 type tap struct {
-	sink  host.EventSink
-	event *recording.Event // of the run under way
+	sink     host.EventSink
+	event    *recording.Event // of the run under way
+	wants    properties       // what the script asks of tasks, and names
+	needsCPU bool             // the script asks for the CPU
+	known    map[int]identity // by task
 }
 
-func newTap(sink host.EventSink) *tap {
+// identity is what no program has asked of a task; other scripts may, when the events are replayed. It costs several files of /proc.
+type identity struct {
+	at   time.Time
+	task recording.Task
+	cpu  int
+}
+
+const (
+	// freshness is how long an identity is taken for true: tasks seldom change their user, their cgroup or their parent.
+	freshness = 10 * time.Millisecond
+	mostKnown = 1 << 14
+)
+
+// newTap makes a tap for a runner, nil if nobody records.
+func newTap(r *runner) *tap {
+	sink := r.session.opt.Record
 	if sink == nil {
 		return nil
 	}
-	return &tap{sink: sink}
+	wants := r.wants
+	wants.comm = true
+	return &tap{sink: sink, wants: wants, needsCPU: r.needsCPU, known: map[int]identity{}}
+}
+
+// identity gives what is known of a task.
+func (p *tap) identity(t *task) identity {
+	now := time.Now()
+	if k, ok := p.known[t.tid]; ok && now.Sub(k.at) < freshness && t.pid == int(k.task.PID) {
+		return k
+	}
+	seen := t.asTask(properties{ids: true, cgroups: true})
+	k := identity{at: now, cpu: t.cpu(), task: recording.Task{
+		TID: seen.TID, PID: seen.PID, UID: seen.UID, GID: seen.GID, Cgroups: seen.Cgroups, OwnTID: seen.TID, OwnPID: seen.PID,
+	}}
+	if parent := parentOf(t.pid); parent != 0 {
+		k.task.ParentPID, k.task.ParentComm = uint32(parent), (&task{tid: parent}).nameOnce()
+	}
+	if len(p.known) >= mostKnown {
+		clear(p.known)
+	}
+	p.known[t.tid] = k
+	return k
 }
 
 // begin is before a program runs on the context.
@@ -31,17 +71,22 @@ func (p *tap) begin(r *runner, ctx vm.Context, cpu int) {
 		return
 	}
 	t := r.event.task
-	seen := t.asTask(r.wants)
-	e := &recording.Event{Boot: nanoseconds(unix.CLOCK_BOOTTIME), CPU: max(cpu, 0)}
-	if e.CPU >= possibleCPUs() {
+	known := p.identity(t)
+	e := &recording.Event{Boot: nanoseconds(unix.CLOCK_BOOTTIME), CPU: cpu, Task: known.task}
+	if !p.needsCPU {
+		e.CPU = known.cpu
+	}
+	if e.CPU < 0 || e.CPU >= possibleCPUs() {
 		e.CPU = 0
 	}
-	e.Task = recording.Task{
-		TID: seen.TID, PID: seen.PID, UID: seen.UID, GID: seen.GID, Comm: seen.Comm, Address: seen.Address, Cgroups: seen.Cgroups,
-		OwnTID: seen.TID, OwnPID: seen.PID,
+	// The script's own questions are answered anew each time, and names change with each program that is executed.
+	seen := t.asTask(p.wants)
+	e.Task.Comm, e.Task.Address = seen.Comm, seen.Address
+	if p.wants.ids {
+		e.Task.UID, e.Task.GID = seen.UID, seen.GID
 	}
-	if parent := parentOf(t.pid); parent != 0 {
-		e.Task.ParentPID, e.Task.ParentComm = uint32(parent), (&task{tid: parent}).nameOnce()
+	if p.wants.cgroups {
+		e.Task.Cgroups = seen.Cgroups
 	}
 	switch ctx {
 	case r.words:

@@ -45,6 +45,9 @@ type Options struct {
 	UserSymbol func(binary, symbol string, place uint64) (addr, size, from uint64, ok bool)
 	CgroupID   func(path string) (uint64, error) // cgroupid
 	Usable     func(probe.Point) error           // has: why a point that exists cannot be attached; nil: all can
+	// Has, if not nil, stands between the questions of has() and the machine: it gives why something is not there, "" if it is. ask asks the
+	// machine.
+	Has func(name string, ask func() string) string
 }
 
 // Limits on hostile scripts.

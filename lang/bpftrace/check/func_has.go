@@ -58,13 +58,21 @@ func (c *checker) has(name string) bool {
 		}
 	}
 	q := Question{Name: name}
-	c.quietly(func() {
-		if tag, rest, ok := strings.Cut(name, " "); ok {
-			q.Why = c.whyNoType(tag, strings.TrimSpace(rest))
-		} else {
-			q.Why = c.whyNoProbe(name)
-		}
-	})
+	ask := func() (why string) {
+		c.quietly(func() {
+			if tag, rest, ok := strings.Cut(name, " "); ok {
+				why = c.whyNoType(tag, strings.TrimSpace(rest))
+			} else {
+				why = c.whyNoProbe(name)
+			}
+		})
+		return why
+	}
+	if c.Has != nil {
+		q.Why = c.Has(name, ask)
+	} else {
+		q.Why = ask()
+	}
 	q.Yes = q.Why == ""
 	c.questions = append(c.questions, q)
 	return q.Yes

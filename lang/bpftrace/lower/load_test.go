@@ -121,6 +121,7 @@ func TestScriptsLoad(t *testing.T) {
 		t.Run(fmt.Sprint(s.line), func(t *testing.T) {
 			ktest.Need(t, s.needs...)
 			loadScript(t, s.text, live, Options{})
+			loadRecorded(t, s.text, live)
 			if emulated() {
 				return
 			}
@@ -130,6 +131,20 @@ func TestScriptsLoad(t *testing.T) {
 			}
 		})
 	}
+}
+
+// loadRecorded loads the programs as they are recorded, if they can be: typed arguments and copied stacks cannot.
+func loadRecorded(t *testing.T, text string, live *ir.Target) {
+	t.Helper()
+	if strings.Contains(text, "dw_ustack") {
+		return
+	}
+	opt := Options{Record: 1, HasRawTracepoint: func(probe.Point) bool { return false }}
+	_, err := compileScript(text, RecordTarget(live), opt)
+	if err != nil && strings.Contains(err.Error(), "is not available on this kernel") {
+		return
+	}
+	loadScript(t, text, RecordTarget(live), opt)
 }
 
 // emulated reports whether this is a kernel of the matrix that runs under emulation, where everything takes thirty times as long.

@@ -33,6 +33,8 @@ type Options struct {
 	// Record, if not 0, makes the programs send what they are given to the ring MapRecording. It is the number of the tracer, whose own events
 	// are left out.
 	Record int
+	// Played says that the programs run on recorded events: what they lack no recording has.
+	Played bool
 	// HelperErrors reports failed helpers at run time.
 	HelperErrors bool
 }
@@ -70,7 +72,7 @@ func Lower(t *check.Tree, opt Options) (result *Unit, err error) {
 			panic(r)
 		}
 	}()
-	for _, p := range t.Probes {
+	for _, p := range u.tree.Probes {
 		u.lowerProbe(p)
 	}
 	if u.list.HasErrors() {
@@ -138,6 +140,10 @@ func (u *unit) fail(at diag.Span, format string, args ...any) {
 func (u *unit) need(feature ir.Feature, at diag.Span, what string) {
 	if u.target.Supports(feature) {
 		return
+	}
+	if u.opt.Played {
+		u.list.Errorf(at, "%s cannot be recorded", what).Hint = "what can be: kprobe, kretprobe, and the fields of tracepoints"
+		panic(bailout{})
 	}
 	v := feature.Since()
 	d := u.list.Errorf(at, "%s is not available on this kernel", what)

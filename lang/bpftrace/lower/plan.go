@@ -194,7 +194,7 @@ func (u *unit) hasRaw(pt probe.Point) bool {
 func (u *unit) planRaw(p *check.Probe, pt probe.Point, use uses) plan {
 	pl := plan{target: pt.Event}
 	u.raw(&pl, use.args)
-	if pl.how == probe.RawTP && use.args {
+	if pl.how == probe.RawTP && use.args && u.opt.Record == 0 && !u.opt.Played { // for those, what arguments lead to is read by helpers
 		u.need(ir.BTFTracepoint, p.Span, "args of a raw tracepoint")
 	}
 	pl.src = wordsSource{typed: pl.how == probe.BTFTP, kind: pt.Kind}

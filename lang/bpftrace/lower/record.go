@@ -51,6 +51,19 @@ const (
 	rawWords      = 12   // arguments of a raw tracepoint, at most
 )
 
+// RecordTarget is a kernel for Options.Record: programs read memory by helpers only, so that what they read can be taken down.
+func RecordTarget(t *ir.Target) *ir.Target {
+	less := *t
+	less.Has = func(f ir.Feature) bool {
+		switch f {
+		case ir.BTFTracepoint, ir.FentryProg, ir.CurrentTaskBTF, ir.TaskPtRegs, ir.DPath, ir.CopyFromUserTask, ir.MayGoto:
+			return false
+		}
+		return t.Supports(f)
+	}
+	return &less
+}
+
 // records reports whether the program tells what it is given.
 func (p *program) records() bool { return p.opt.Record != 0 }
 
