@@ -1,7 +1,23 @@
 package main
 
 import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"skep/internal/ktest"
 )
@@ -43,5 +59,152 @@ func TestUserKilledMaking(t *testing.T) {
 		END { printf("%d\n", @ends - @starts); clear(@starts); clear(@ends); }`)
 	if exit != 0 || errs != "" || out != "1" { // nobody that is seen has started the command
 		t.Errorf("exit code %d, %s ends more than starts, %s; want 1", exit, out, errs)
+	}
+}
+
+// TestUserLife runs a program that tells what it sees of signals, stops, children and their ends, alone and traced in all the ways that
+// there are to stop it.
+func TestUserLife(t *testing.T) {
+	ktest.Oldest(t)
+	source, err := os.ReadFile(filepath.Join("testdata", "user", "life.c"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	program := buildC(t, string(source))
+	run := func(words ...string) string {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		cmd := exec.CommandContext(ctx, words[0], words[1:]...)
+		cmd.Dir = t.TempDir()
+		cmd.Env = append(os.Environ(), "SKEP_TEST_MAIN=1", "NO_COLOR=1")
+		var errs bytes.Buffer
+		cmd.Stderr = &errs
+		out, err := cmd.Output()
+		if cmd.ProcessState == nil || ctx.Err() != nil {
+			t.Fatalf("%q: %v\n%s%s", words, err, out, errs.String())
+		}
+		status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus)
+		code := status.ExitStatus()
+		if ok && status.Signaled() {
+			code = 128 + int(status.Signal())
+		}
+		return fmt.Sprintf("%s%sexit code %d", out, errs.String(), code)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := run(program)
+	for _, script := range []string{
+		`tracepoint:syscalls:sys_enter_openat { @++; }`,
+		`tracepoint:syscalls:sys_enter_* { @++; }`,
+		`tracepoint:syscalls:sys_exit_* { @++; }`,
+		`tracepoint:raw_syscalls:sys_enter { @++; }`,
+		`tracepoint:sched:sched_process_exit { @++; }`,
+		`profile:hz:499 { @[ustack]++; } tracepoint:signal:signal_deliver { @s++; } tracepoint:syscalls:sys_enter_rt_sigaction { @r++; }`,
+		strings.ReplaceAll(`uprobe:$:note,uprobe:$:leap,uprobe:$:reap,uretprobe:$:reap,uprobe:$:light { @++; }`, "$", program),
+	} {
+		if diff := cmp.Diff(want, run(self, "-q", "-o", "maps", "--host=user", "-c", program, "-e", script)); diff != "" {
+			t.Errorf("%s: alone (-) and traced (+) it sees:\n%s", script, diff)
+		}
+	}
+}
+
+// TestUserServer traces a server of several processes, which answers, starts its workers anew, and ends in order.
+func TestUserServer(t *testing.T) {
+	ktest.Oldest(t)
+	ktest.NeedTool(t, "nginx")
+	dir, err := os.MkdirTemp("", "skep-server-") // its workers are of another user, who must come here
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	socket, conf := filepath.Join(dir, "socket"), filepath.Join(dir, "conf")
+	text := strings.ReplaceAll(`daemon off; worker_processes 3; pid DIR/pid; error_log DIR/errors;
+		events { worker_connections 64; }
+		http { access_log off; client_body_temp_path DIR/body; proxy_temp_path DIR/proxy; fastcgi_temp_path DIR/fast; uwsgi_temp_path DIR/uwsgi;
+		scgi_temp_path DIR/scgi; server { listen unix:DIR/socket; location / { return 200 "hello\n"; } location /file { alias DIR/conf; } } }`, "DIR", dir)
+	if err := os.WriteFile(conf, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	binary, err := exec.LookPath("nginx")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := startSkep(t, "--host=user", "-c", binary+" -c "+conf, "-e", `tracepoint:syscalls:sys_enter_openat /str(args.filename) == "`+conf+`"/ { @opened++; }
+		tracepoint:syscalls:sys_exit_accept4 /args.ret >= 0/ { @accepted++; } END { printf("%d\n", @accepted >= 200); clear(@accepted); clear(@opened); }`)
+	get := func(path string) (string, error) {
+		client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", socket)
+		}}, Timeout: 30 * time.Second}
+		answer, err := client.Get("http://server" + path)
+		if err != nil {
+			return "", err
+		}
+		defer answer.Body.Close()
+		body, err := io.ReadAll(answer.Body)
+		return string(body), err
+	}
+	for deadline := time.Now().Add(30 * time.Second); ; { // it has no way to tell that it listens
+		if _, err := get("/"); err == nil {
+			break
+		} else if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+	}
+	pid, err := os.ReadFile(filepath.Join(dir, "pid"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var master int
+	fmt.Sscan(string(pid), &master)
+	for i := range 200 {
+		if i == 100 {
+			if err := unix.Kill(master, unix.SIGHUP); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if body, err := get("/file"); err != nil || body != text {
+			t.Fatalf("answer %d: %q, %v", i, body, err)
+		}
+	}
+	if err := unix.Kill(master, unix.SIGQUIT); err != nil {
+		t.Fatal(err)
+	}
+	if out, exit := s.rest(); exit != 0 || strings.Join(out, "") != "1" {
+		t.Errorf("exit code %d, %q, %s", exit, out, s.stderr.String())
+	}
+	if log, err := os.ReadFile(filepath.Join(dir, "errors")); err != nil || bytes.Contains(log, []byte("[alert]")) || bytes.Contains(log, []byte("[emerg]")) {
+		t.Errorf("its log: %s, %v", log, err)
+	}
+	if _, err := os.Stat(socket); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("it has left its socket behind: %v", err)
+	}
+}
+
+// TestUserUnwound follows stacks without frame pointers.
+func TestUserUnwound(t *testing.T) {
+	ktest.Oldest(t)
+	program := buildC(t, `#include <unistd.h>
+__attribute__((noinline)) int inner(int n) { volatile char b[64] = {n}; getppid(); return b[0] + n; }
+__attribute__((noinline)) int middle(int n) { return inner(n + 1) * 3; }
+__attribute__((noinline)) int outer(int n) { return middle(n + 1) + 7; }
+int main(int n, char **unused) { return outer(n) != 7 + 3 * 6; }`, "-O2", "-fomit-frame-pointer")
+	for _, event := range []string{"tracepoint:syscalls:sys_enter_getppid", "uprobe:" + program + ":inner", "tracepoint:syscalls:sys_exit_getppid"} {
+		out, errs, exit := runUser(t, program, event+` { print(dw_ustack); }`)
+		at := -1
+		for _, function := range []string{"inner+", "middle+", "outer+", "main+"} {
+			next := strings.Index(out, function)
+			if next <= at {
+				t.Errorf("%s: %s is not where it should be", event, function)
+			}
+			at = next
+		}
+		if exit != 0 || errs != "" || t.Failed() {
+			t.Errorf("%s: exit code %d, %s\n%s", event, exit, errs, out)
+		}
 	}
 }

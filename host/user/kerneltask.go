@@ -21,6 +21,26 @@ const (
 	taskNumbers = 1<<22 - 1 // PID_MAX_LIMIT
 )
 
+// The kernel keeps the registers of user mode at the top of a task's kernel stack, where programs read them that copy a stack. There is
+// none here either: userStack stands for that of the task of the event.
+const (
+	userStack     = 0xfffeb << 44
+	userStackSize = 16 << 10
+)
+
+// readStack answers a read in that stack: all, or a part, of the registers.
+func (e *event) readStack(addr uint64, to []byte) error {
+	at := int(addr-userStack) - (userStackSize - kernelRegsSize)
+	user := e.registers()
+	if user == nil || at < 0 || at+len(to) > ptRegsSize {
+		return unix.EFAULT
+	}
+	var regs [ptRegsSize]byte
+	copyRegs(regs[:], user)
+	copy(to, regs[at:])
+	return nil
+}
+
 func taskAddress(tid int) uint64 { return taskBase | uint64(tid)<<taskShift }
 
 // readTask answers a read in a task_struct: all of one of the members that are known.
@@ -72,6 +92,8 @@ func readTaskMember(tid int, member string, to []byte) error {
 		return number(taskAddress(statusField(status, "Tgid")))
 	case "real_parent", "parent":
 		return number(taskAddress(statusField(status, "PPid")))
+	case "stack":
+		return number(userStack)
 	case "comm":
 		clear(to)
 		name, _, _ := strings.Cut(strings.TrimPrefix(string(status), "Name:\t"), "\n")

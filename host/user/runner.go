@@ -23,8 +23,9 @@ type hook struct {
 
 // event is what happened: what the machine's helpers need to know of it.
 type event struct {
-	task *task
-	regs *unix.PtraceRegs // of the task in user mode; nil if they are not known
+	task  *task
+	regs  *unix.PtraceRegs // of the task in user mode; nil if they are not known yet
+	asked unix.PtraceRegs
 	// partial says that of the registers only those of a notification are known.
 	partial bool
 
@@ -244,6 +245,9 @@ func (s *session) machineHost() vm.Host {
 				}
 				copy(to, regs[at:])
 				return nil
+			}
+			if addr >= userStack && addr < userStack+userStackSize {
+				return s.runner.event.readStack(addr, to)
 			}
 			err := s.host.readTask(addr, to)
 			if err != nil && addr >= 1<<63 {
