@@ -9,6 +9,7 @@ import (
 	"skep/host/kernel"
 	"skep/host/user"
 	"skep/lang/bpftrace/check"
+	"skep/lang/bpftrace/syntax"
 	"skep/probe"
 )
 
@@ -37,7 +38,7 @@ func userPlace() *place {
 }
 
 // choose finds out where the script is to run. Where the kernel refuses and there is a process to trace, that is in user space.
-func (t *tracing) choose() error {
+func (t *tracing) choose(script *syntax.Script) error {
 	if t.options.host == "user" {
 		t.place = userPlace()
 		return nil
@@ -48,6 +49,7 @@ func (t *tracing) choose() error {
 		return refused
 	}
 	switch {
+	case t.child == nil && t.followed() == 0 && needsNoProcess(script): // nothing is traced, so that nothing is missed
 	case t.child != nil:
 		t.notice("tracing %s and its children in user space; system-wide probes need %s", t.child[0], missingRight(refused))
 	case t.followed() != 0:
@@ -63,6 +65,20 @@ func (t *tracing) choose() error {
 	}
 	t.place = userPlace()
 	return nil
+}
+
+// needsNoProcess reports whether a script has only probes that are skep's own.
+func needsNoProcess(script *syntax.Script) bool {
+	for _, p := range script.Probes {
+		for _, point := range p.Points {
+			switch kind, _ := probe.KindOf(point.Text); kind {
+			case probe.Begin, probe.End, probe.Interval, probe.SelfSignal:
+			default:
+				return false
+			}
+		}
+	}
+	return len(script.Probes) > 0
 }
 
 // followed is the process that exists already and is to be traced in user space, 0 for none.

@@ -81,7 +81,7 @@ func (t *tracing) run() (exit int, err error) {
 	if err := t.pickTrials(script); err != nil {
 		return 0, err
 	}
-	if err := t.choose(); err != nil {
+	if err := t.choose(script); err != nil {
 		return 0, err
 	}
 	unit, err := t.compile(script)

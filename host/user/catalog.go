@@ -59,6 +59,9 @@ func (c *Catalog) expandTracepoint(pattern string, opt probe.ExpandOptions) (poi
 		return points, nil
 	}
 	calls, err := c.Catalog.Expand(parts[0]+":syscalls:"+parts[2], opt)
+	if err != nil && parts[1] == "syscalls" {
+		return nil, &probe.Error{Pattern: pattern, To: len(pattern), Message: "there is no system call of which this is the start (sys_enter_…) or the end (sys_exit_…)"}
+	}
 	if err != nil && len(points) > 0 {
 		return points, nil
 	}
