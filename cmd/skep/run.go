@@ -44,7 +44,13 @@ func runTrace(env *environment, args []string) int {
 
 // runScript compiles the script that the options name, and runs it.
 func runScript(env *environment, o *options) int {
-	code, err := (&tracing{environment: env, options: o}).run()
+	t := &tracing{environment: env, options: o}
+	if t.needsSupervisor() {
+		if code, supervised := supervise(env); !supervised {
+			return code
+		}
+	}
+	code, err := t.run()
 	if err != nil && !errors.Is(err, trace.ErrInterrupted) {
 		return fail(env, err)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -207,4 +208,77 @@ int main(int n, char **unused) { return outer(n) != 7 + 3 * 6; }`, "-O2", "-fomi
 			t.Errorf("%s: exit code %d, %s\n%s", event, exit, errs, out)
 		}
 	}
+}
+
+// TestUserKilledWithBreakpoints kills skep again and again while a process that it has attached to is at its breakpoints all the time: the
+// process goes on.
+func TestUserKilledWithBreakpoints(t *testing.T) {
+	ktest.Oldest(t)
+	program := buildC(t, `#include <stdio.h>
+#include <pthread.h>
+__attribute__((noinline)) long twice(long n) { volatile long m = n; return 2 * m; }
+static void *other(void *unused) { for (long i = 0;; i++) twice(i); }
+int main(void) {
+	pthread_t t;
+	pthread_create(&t, 0, other, 0);
+	for (long i = 0;; i++) {
+		if (twice(i) != 2 * i) return 1;
+		if (i % 500 == 0 && printf("%ld\n", i) && fflush(stdout)) return 2;
+	}
+}`)
+	app := exec.Command(program)
+	out, err := app.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := app.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if state := ended(app.Process.Pid); state != "" {
+			t.Errorf("the process has ended: %s", state)
+		}
+		app.Process.Kill()
+		app.Wait()
+	}()
+	lines := bufio.NewScanner(out)
+	goesOn := func(rounds int) {
+		t.Helper()
+		for range rounds {
+			if !lines.Scan() {
+				t.FailNow()
+			}
+		}
+	}
+	rounds := 10
+	if ktest.Emulated() {
+		rounds = 2
+	}
+	for i := range rounds {
+		s := startSkep(t, "--host=user", "-p", fmt.Sprint(app.Process.Pid), "-e", strings.ReplaceAll(`uprobe:$:twice { @++; } uretprobe:$:twice { @r++; }`, "$", program))
+		goesOn(1 + i%3)
+		s.end(os.Kill)
+		// Its tracer, which is another process, lets go soon.
+		for traced := true; traced; {
+			text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", app.Process.Pid))
+			if err != nil {
+				t.Fatal(err)
+			}
+			traced = !bytes.Contains(text, []byte("\nTracerPid:\t0\n"))
+			goesOn(1)
+		}
+		goesOn(20)
+	}
+}
+
+// ended tells how a child has ended, "" if it has not.
+func ended(pid int) string {
+	var status unix.WaitStatus
+	if got, err := unix.Wait4(pid, &status, unix.WNOHANG, nil); got != pid {
+		if err != nil {
+			return err.Error()
+		}
+		return ""
+	}
+	return fmt.Sprintf("status %#x", uint32(status))
 }

@@ -222,16 +222,20 @@ func (t *tracer) attach(pid int) error {
 			again = true
 			k := &task{tid: tid, phase: traced, told: true}
 			t.join(k, pid)
-			if leader := t.tasks[pid]; leader == nil {
-				t.enterSpace(k)
-			} else {
-				t.inheritSpace(leader, k, true)
-			}
 			t.add(k)
 			if t.every {
 				_ = interrupt(tid)
 			}
 		}
+	}
+	// A thread that is not traced yet would end the process at a breakpoint.
+	var first *task
+	for _, k := range t.tasks {
+		if first == nil {
+			first = k
+			t.enterSpace(k)
+		}
+		t.inheritSpace(first, k, true)
 	}
 	return nil
 }
