@@ -282,3 +282,39 @@ func ended(pid int) string {
 	}
 	return fmt.Sprintf("status %#x", uint32(status))
 }
+
+// TestUserSandboxed traces where tracing is allowed, but no descriptor can be taken from another process, as in many containers: system
+// calls stop the process then.
+func TestUserSandboxed(t *testing.T) {
+	ktest.Oldest(t)
+	launcher := buildC(t, `#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+int main(int n, char **v) {
+	struct sock_filter f[] = {
+		{BPF_LD | BPF_W | BPF_ABS, 0, 0, 0},
+		{BPF_JMP | BPF_JEQ | BPF_K, 2, 0, 438}, // pidfd_getfd
+		{BPF_JMP | BPF_JEQ | BPF_K, 1, 0, SYS_bpf},
+		{BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW},
+		{BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ERRNO | EPERM}};
+	struct sock_fprog p = {5, f};
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &p)) return 99;
+	execv(v[1], v + 1);
+	return 98;
+}`)
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), launcher, self, "-q", "-c", ktest.WorkPath(t)+" getppid 50", "-e", `tracepoint:syscalls:sys_enter_getppid { @[comm]++; }`)
+	cmd.Env = append(os.Environ(), "SKEP_TEST_MAIN=1", "NO_COLOR=1")
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
+	out, err := cmd.Output()
+	if err != nil || strings.TrimSpace(string(out)) != "@[work]: 50" || !strings.Contains(errs.String(), "in user space; system-wide probes need") {
+		t.Errorf("%q, %v, %s", out, err, errs.String())
+	}
+}
