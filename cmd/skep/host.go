@@ -8,6 +8,7 @@ import (
 	"skep/host"
 	"skep/host/kernel"
 	"skep/host/user"
+	"skep/internal/diag"
 	"skep/lang/bpftrace/check"
 	"skep/lang/bpftrace/syntax"
 	"skep/probe"
@@ -71,14 +72,55 @@ func (t *tracing) choose(script *syntax.Script) error {
 func needsNoProcess(script *syntax.Script) bool {
 	for _, p := range script.Probes {
 		for _, point := range p.Points {
-			switch kind, _ := probe.KindOf(point.Text); kind {
-			case probe.Begin, probe.End, probe.Interval, probe.SelfSignal:
-			default:
+			if kind, _ := probe.KindOf(point.Text); !isOwn(kind) {
 				return false
 			}
 		}
 	}
 	return len(script.Probes) > 0
+}
+
+// isOwn reports whether probes of a kind are about no process.
+func isOwn(kind probe.Kind) bool {
+	switch kind {
+	case probe.Begin, probe.End, probe.Interval, probe.SelfSignal:
+		return true
+	}
+	return false
+}
+
+// sees reports whether the host has a probe of the script, which may have chosen among what there is (has()), and found nothing: it is not
+// to wait in silence, or to show zeros.
+func (t *tracing) sees(script *syntax.Script, tree *check.Tree) bool {
+	if !t.place.traces || needsNoProcess(script) {
+		return true
+	}
+	for _, p := range tree.Probes {
+		for _, point := range p.Points {
+			if !isOwn(point.Kind) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// rootCauses leaves of the mistakes in a script those that the host is the cause of, if there are any: others may follow from them, as of
+// values whose kind a missing probe would have told.
+func (t *tracing) rootCauses(list *diag.List) *diag.List {
+	if !t.place.traces {
+		return list
+	}
+	only := &diag.List{Source: list.Source}
+	for _, d := range list.All {
+		if strings.Contains(d.Message, user.NeedsKernel) {
+			only.Add(d)
+		}
+	}
+	if len(only.All) == 0 {
+		return list
+	}
+	return only
 }
 
 // followed is the process that exists already and is to be traced in user space, 0 for none.

@@ -126,7 +126,10 @@ func (t *tracing) compile(script *syntax.Script) (*lower.Unit, error) {
 		Unsafe: t.unsafe, PID: t.pid, HasChild: t.child != nil,
 		KernelAddress: address, UserSymbol: userSymbol, CgroupID: cgroupID, Usable: t.place.usable,
 	})
-	if show(t.environment, t.options, list) {
+	if tree != nil && !t.sees(script, tree) {
+		return nil, errors.New("this needs the kernel: the user-space host has none of its probes (run as root, or with CAP_BPF and CAP_PERFMON, and with --host=kernel)")
+	}
+	if show(t.environment, t.options, t.rootCauses(list)) {
 		return nil, errShown{}
 	}
 	t.asked = tree.Questions

@@ -318,3 +318,47 @@ int main(int n, char **v) {
 		t.Errorf("%q, %v, %s", out, err, errs.String())
 	}
 }
+
+// TestUnprivilegedExitsnoop has a tool of raw tracepoints show how a process ends, without rights.
+func TestUnprivilegedExitsnoop(t *testing.T) {
+	ktest.Need(t, ktest.Root)
+	ktest.Oldest(t)
+	dir, self, _ := unprivilegedFolder(t)
+	nobody := &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	for _, c := range []struct{ end, want string }{{"exit 7", "code 7"}, {"kill -9 $$", "signal 9 (KILL)"}, {"exit 0", "0"}} {
+		app := exec.Command("sh", "-c", "read x; "+c.end)
+		app.SysProcAttr, app.Dir = nobody, dir
+		gate, err := app.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := app.Start(); err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.CommandContext(t.Context(), self, "exitsnoop", "-p", fmt.Sprint(app.Process.Pid))
+		cmd.Env = append(os.Environ(), "SKEP_TEST_MAIN=1", "NO_COLOR=1", "__BPFTRACE_NOTIFY_PROBES_ATTACHED=1")
+		cmd.SysProcAttr, cmd.Dir = nobody, dir
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var errs bytes.Buffer
+		cmd.Stderr = &errs
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for lines := bufio.NewScanner(out); lines.Scan(); {
+			if strings.HasPrefix(lines.Text(), "__BPFTRACE") {
+				gate.Close()
+				_ = app.Wait()
+			} else if fields := strings.Fields(lines.Text()); len(fields) > 5 && fields[0] == "sh" {
+				got = append(got, strings.Join(fields[5:], " "))
+				_ = cmd.Process.Signal(os.Interrupt)
+			}
+		}
+		if err := cmd.Wait(); err != nil || cmp.Diff([]string{c.want}, got) != "" {
+			t.Errorf("%s: %q, want %q; %v, %s", c.end, got, c.want, err, errs.String())
+		}
+	}
+}

@@ -155,6 +155,7 @@ func TestUserRefuses(t *testing.T) {
 		{`kprobe:vfs_read { @++; }`, `kprobe probes need the kernel: the user-space host has none`},
 		{`software:page-faults:1 { @++; }`, `software probes need the kernel`},
 		{`rawtracepoint:sched_switch { @++; }`, `rawtracepoint probes need the kernel`},
+		{`rawtracepoint:sched_switch { @[tid] = (nsecs, args.x); } END { printf("%s\n", @[0].0); }`, `^[^\n]*rawtracepoint probes need the kernel`},
 		{`tracepoint:block:block_rq_issue { @++; }`, `the others need the kernel`},
 		{`tracepoint:syscalls:sys_enter_nosuch { @++; }`, `there is no system call of which this is the start`},
 		{`tracepoint:signal:signal_deliver { print(args.sa_flags); }`, `sa_flags`},

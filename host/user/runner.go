@@ -249,7 +249,11 @@ func (s *session) machineHost() vm.Host {
 			if addr >= userStack && addr < userStack+userStackSize {
 				return s.runner.event.readStack(addr, to)
 			}
-			err := s.host.readTask(addr, to)
+			if addr >= signalStruct && addr < signalStruct+signalStructSize {
+				clear(to)
+				return nil
+			}
+			err := s.runner.event.readTask(s.host, addr, to)
 			if err != nil && addr >= 1<<63 {
 				s.runner.say(saidKernelMemory, "WARNING: the script reads the kernel's memory, of which the user-space host has none: what it reads there is 0")
 			}
