@@ -362,3 +362,56 @@ func TestUnprivilegedExitsnoop(t *testing.T) {
 		}
 	}
 }
+
+// TestUserAttachRefused has the exact reasons why a process cannot be attached to.
+func TestUserAttachRefused(t *testing.T) {
+	ktest.Need(t, ktest.Root)
+	ktest.Oldest(t)
+	dir, self, _ := unprivilegedFolder(t)
+	hidden := buildC(t, `#include <sys/prctl.h>
+#include <unistd.h>
+int main(void) { char b; prctl(PR_SET_DUMPABLE, 0); write(1, "x", 1); return read(0, &b, 1); }`)
+	copyFile(t, hidden, filepath.Join(dir, "hidden"))
+	app := exec.Command(filepath.Join(dir, "hidden"))
+	app.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	gate, err := app.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ready, err := app.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := app.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer app.Wait()
+	defer gate.Close()
+	if _, err := ready.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	traced := ktest.StartWork(t, "getppid", "1")
+	s := startSkep(t, "--host=user", "-p", fmt.Sprint(traced.PID), "-e", `tracepoint:syscalls:sys_enter_getppid { @++; }`)
+	for _, c := range []struct {
+		uid  uint32
+		pid  int
+		want string
+	}{
+		{65534, app.Process.Pid, "it has forbidden it (PR_SET_DUMPABLE)"},
+		{65534, os.Getpid(), "it belongs to user 0, and this is user 65534"},
+		{0, traced.PID, "traces it already, and a process has one tracer only"},
+	} {
+		cmd := exec.CommandContext(t.Context(), self, "--host=user", "-p", fmt.Sprint(c.pid), "-e", `tracepoint:syscalls:sys_enter_getppid { @++; }`)
+		cmd.Dir = dir
+		cmd.Env = append(os.Environ(), "SKEP_TEST_MAIN=1", "NO_COLOR=1")
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: c.uid, Gid: c.uid}}
+		if out, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(out), c.want) {
+			t.Errorf("process %d for user %d: %s, want %s", c.pid, c.uid, out, c.want)
+		}
+	}
+	traced.Run()
+	if out, exit := s.end(os.Interrupt); exit != 0 || strings.Join(out, "") != "@: 1" {
+		t.Errorf("exit code %d, %q, %s", exit, out, s.stderr.String())
+	}
+	traced.End()
+}
