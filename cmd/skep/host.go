@@ -8,7 +8,9 @@ import (
 	"skep/host"
 	"skep/host/kernel"
 	"skep/host/user"
+	"skep/internal/diag"
 	"skep/lang/bpftrace/check"
+	"skep/lang/bpftrace/syntax"
 	"skep/probe"
 )
 
@@ -37,7 +39,7 @@ func userPlace() *place {
 }
 
 // choose finds out where the script is to run. Where the kernel refuses and there is a process to trace, that is in user space.
-func (t *tracing) choose() error {
+func (t *tracing) choose(script *syntax.Script) error {
 	if t.played != nil {
 		t.place = replayPlace(t.played)
 		return nil
@@ -52,6 +54,7 @@ func (t *tracing) choose() error {
 		return refused
 	}
 	switch {
+	case t.child == nil && t.followed() == 0 && needsNoProcess(script): // nothing is traced, so that nothing is missed
 	case t.child != nil:
 		t.notice("tracing %s and its children in user space; system-wide probes need %s", t.child[0], missingRight(refused))
 	case t.followed() != 0:
@@ -67,6 +70,61 @@ func (t *tracing) choose() error {
 	}
 	t.place = userPlace()
 	return nil
+}
+
+// needsNoProcess reports whether a script has only probes that are skep's own.
+func needsNoProcess(script *syntax.Script) bool {
+	for _, p := range script.Probes {
+		for _, point := range p.Points {
+			if kind, _ := probe.KindOf(point.Text); !isOwn(kind) {
+				return false
+			}
+		}
+	}
+	return len(script.Probes) > 0
+}
+
+// isOwn reports whether probes of a kind are about no process.
+func isOwn(kind probe.Kind) bool {
+	switch kind {
+	case probe.Begin, probe.End, probe.Interval, probe.SelfSignal:
+		return true
+	}
+	return false
+}
+
+// sees reports whether the host has a probe of the script, which may have chosen among what there is (has()), and found nothing: it is not
+// to wait in silence, or to show zeros.
+func (t *tracing) sees(script *syntax.Script, tree *check.Tree) bool {
+	if !t.place.traces || needsNoProcess(script) {
+		return true
+	}
+	for _, p := range tree.Probes {
+		for _, point := range p.Points {
+			if !isOwn(point.Kind) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// rootCauses leaves of the mistakes in a script those that the host is the cause of, if there are any: others may follow from them, as of
+// values whose kind a missing probe would have told.
+func (t *tracing) rootCauses(list *diag.List) *diag.List {
+	if !t.place.traces {
+		return list
+	}
+	only := &diag.List{Source: list.Source}
+	for _, d := range list.All {
+		if strings.Contains(d.Message, user.NeedsKernel) {
+			only.Add(d)
+		}
+	}
+	if len(only.All) == 0 {
+		return list
+	}
+	return only
 }
 
 // followed is the process that exists already and is to be traced in user space, 0 for none.

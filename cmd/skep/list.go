@@ -5,12 +5,16 @@ import (
 	"os"
 	"strings"
 
+	"skep/host/user"
 	"skep/lang/bpftrace/syntax"
 	"skep/probe"
 )
 
 // runList lists what a search means, or the probes of a script if it names a file.
 func runList(env *environment, o *options) int {
+	if o.host == "user" && len(o.program) == 0 && !isScript(o.search) {
+		return listUser(env, o)
+	}
 	catalog := &probe.Catalog{}
 	if len(o.program) > 0 || isScript(o.search) {
 		if len(o.program) == 0 {
@@ -24,6 +28,22 @@ func runList(env *environment, o *options) int {
 	}
 	if n == 0 && !o.quiet {
 		fmt.Fprintf(env.stderr, "nothing matches %q\n", o.search)
+	}
+	return 0
+}
+
+// listUser lists what the user-space host has of what a search means.
+func listUser(env *environment, o *options) int {
+	search := o.search
+	if search == "" {
+		search = "tracepoint:*:*"
+	}
+	points, err := user.NewCatalog().Expand(search, probe.ExpandOptions{})
+	if err != nil {
+		return fail(env, err)
+	}
+	for _, p := range points {
+		fmt.Fprintln(env.stdout, p.Name)
 	}
 	return 0
 }

@@ -46,7 +46,13 @@ func runTrace(env *environment, args []string) int {
 
 // runScript compiles the script that the options name, and runs it.
 func runScript(env *environment, o *options) int {
-	code, err := (&tracing{environment: env, options: o}).run()
+	t := &tracing{environment: env, options: o}
+	if t.needsSupervisor() {
+		if code, supervised := supervise(env); !supervised {
+			return code
+		}
+	}
+	code, err := t.run()
 	if err != nil && !errors.Is(err, trace.ErrInterrupted) {
 		return fail(env, err)
 	}
@@ -87,7 +93,7 @@ func (t *tracing) run() (exit int, err error) {
 	if err := t.pickTrials(script); err != nil {
 		return 0, err
 	}
-	if err := t.choose(); err != nil {
+	if err := t.choose(script); err != nil {
 		return 0, err
 	}
 	if err := t.prepareRecord(); err != nil {
@@ -126,7 +132,10 @@ func (t *tracing) compile(script *syntax.Script) (*lower.Unit, error) {
 		Unsafe: t.unsafe, PID: t.only(), HasChild: t.child != nil || t.played != nil && t.played.Header.Child,
 		KernelAddress: m.kernelAddress, UserSymbol: m.userSymbol, CgroupID: m.cgroupID, Usable: t.place.usable, Has: m.has,
 	})
-	if show(t.environment, t.options, list) {
+	if tree != nil && !t.sees(script, tree) {
+		return nil, errors.New("this needs the kernel: the user-space host has none of its probes (run as root, or with CAP_BPF and CAP_PERFMON, and with --host=kernel)")
+	}
+	if show(t.environment, t.options, t.rootCauses(list)) {
 		return nil, errShown{}
 	}
 	t.asked = tree.Questions

@@ -1,7 +1,24 @@
 package main
 
 import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"skep/internal/ktest"
 )
@@ -44,4 +61,357 @@ func TestUserKilledMaking(t *testing.T) {
 	if exit != 0 || errs != "" || out != "1" { // nobody that is seen has started the command
 		t.Errorf("exit code %d, %s ends more than starts, %s; want 1", exit, out, errs)
 	}
+}
+
+// TestUserLife runs a program that tells what it sees of signals, stops, children and their ends, alone and traced in all the ways that
+// there are to stop it.
+func TestUserLife(t *testing.T) {
+	ktest.Oldest(t)
+	source, err := os.ReadFile(filepath.Join("testdata", "user", "life.c"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	program := buildC(t, string(source))
+	run := func(words ...string) string {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		cmd := exec.CommandContext(ctx, words[0], words[1:]...)
+		cmd.Dir = t.TempDir()
+		cmd.Env = append(os.Environ(), "SKEP_TEST_MAIN=1", "NO_COLOR=1")
+		var errs bytes.Buffer
+		cmd.Stderr = &errs
+		out, err := cmd.Output()
+		if cmd.ProcessState == nil || ctx.Err() != nil {
+			t.Fatalf("%q: %v\n%s%s", words, err, out, errs.String())
+		}
+		status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus)
+		code := status.ExitStatus()
+		if ok && status.Signaled() {
+			code = 128 + int(status.Signal())
+		}
+		return fmt.Sprintf("%s%sexit code %d", out, errs.String(), code)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := run(program)
+	for _, script := range []string{
+		`tracepoint:syscalls:sys_enter_openat { @++; }`,
+		`tracepoint:syscalls:sys_enter_* { @++; }`,
+		`tracepoint:syscalls:sys_exit_* { @++; }`,
+		`tracepoint:raw_syscalls:sys_enter { @++; }`,
+		`tracepoint:sched:sched_process_exit { @++; }`,
+		`profile:hz:499 { @[ustack]++; } tracepoint:signal:signal_deliver { @s++; } tracepoint:syscalls:sys_enter_rt_sigaction { @r++; }`,
+		strings.ReplaceAll(`uprobe:$:note,uprobe:$:leap,uprobe:$:reap,uretprobe:$:reap,uprobe:$:light { @++; }`, "$", program),
+	} {
+		if diff := cmp.Diff(want, run(self, "-q", "-o", "maps", "--host=user", "-c", program, "-e", script)); diff != "" {
+			t.Errorf("%s: alone (-) and traced (+) it sees:\n%s", script, diff)
+		}
+	}
+}
+
+// TestUserServer traces a server of several processes, which answers, starts its workers anew, and ends in order.
+func TestUserServer(t *testing.T) {
+	ktest.Oldest(t)
+	ktest.NeedTool(t, "nginx")
+	dir, err := os.MkdirTemp("", "skep-server-") // its workers are of another user, who must come here
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	socket, conf := filepath.Join(dir, "socket"), filepath.Join(dir, "conf")
+	text := strings.ReplaceAll(`daemon off; worker_processes 3; pid DIR/pid; error_log DIR/errors;
+		events { worker_connections 64; }
+		http { access_log off; client_body_temp_path DIR/body; proxy_temp_path DIR/proxy; fastcgi_temp_path DIR/fast; uwsgi_temp_path DIR/uwsgi;
+		scgi_temp_path DIR/scgi; server { listen unix:DIR/socket; location / { return 200 "hello\n"; } location /file { alias DIR/conf; } } }`, "DIR", dir)
+	if err := os.WriteFile(conf, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	binary, err := exec.LookPath("nginx")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := startSkep(t, "--host=user", "-c", binary+" -c "+conf, "-e", `tracepoint:syscalls:sys_enter_openat /str(args.filename) == "`+conf+`"/ { @opened++; }
+		tracepoint:syscalls:sys_exit_accept4 /args.ret >= 0/ { @accepted++; } END { printf("%d\n", @accepted >= 200); clear(@accepted); clear(@opened); }`)
+	get := func(path string) (string, error) {
+		client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", socket)
+		}}, Timeout: 30 * time.Second}
+		answer, err := client.Get("http://server" + path)
+		if err != nil {
+			return "", err
+		}
+		defer answer.Body.Close()
+		body, err := io.ReadAll(answer.Body)
+		return string(body), err
+	}
+	for deadline := time.Now().Add(30 * time.Second); ; { // it has no way to tell that it listens
+		if _, err := get("/"); err == nil {
+			break
+		} else if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+	}
+	pid, err := os.ReadFile(filepath.Join(dir, "pid"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var master int
+	fmt.Sscan(string(pid), &master)
+	for i := range 200 {
+		if i == 100 {
+			if err := unix.Kill(master, unix.SIGHUP); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if body, err := get("/file"); err != nil || body != text {
+			t.Fatalf("answer %d: %q, %v", i, body, err)
+		}
+	}
+	if err := unix.Kill(master, unix.SIGQUIT); err != nil {
+		t.Fatal(err)
+	}
+	if out, exit := s.rest(); exit != 0 || strings.Join(out, "") != "1" {
+		t.Errorf("exit code %d, %q, %s", exit, out, s.stderr.String())
+	}
+	if log, err := os.ReadFile(filepath.Join(dir, "errors")); err != nil || bytes.Contains(log, []byte("[alert]")) || bytes.Contains(log, []byte("[emerg]")) {
+		t.Errorf("its log: %s, %v", log, err)
+	}
+	if _, err := os.Stat(socket); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("it has left its socket behind: %v", err)
+	}
+}
+
+// TestUserUnwound follows stacks without frame pointers.
+func TestUserUnwound(t *testing.T) {
+	ktest.Oldest(t)
+	program := buildC(t, `#include <unistd.h>
+__attribute__((noinline)) int inner(int n) { volatile char b[64] = {n}; getppid(); return b[0] + n; }
+__attribute__((noinline)) int middle(int n) { return inner(n + 1) * 3; }
+__attribute__((noinline)) int outer(int n) { return middle(n + 1) + 7; }
+int main(int n, char **unused) { return outer(n) != 7 + 3 * 6; }`, "-O2", "-fomit-frame-pointer")
+	for _, event := range []string{"tracepoint:syscalls:sys_enter_getppid", "uprobe:" + program + ":inner", "tracepoint:syscalls:sys_exit_getppid"} {
+		out, errs, exit := runUser(t, program, event+` { print(dw_ustack); }`)
+		at := -1
+		for _, function := range []string{"inner+", "middle+", "outer+", "main+"} {
+			next := strings.Index(out, function)
+			if next <= at {
+				t.Errorf("%s: %s is not where it should be", event, function)
+			}
+			at = next
+		}
+		if exit != 0 || errs != "" || t.Failed() {
+			t.Errorf("%s: exit code %d, %s\n%s", event, exit, errs, out)
+		}
+	}
+}
+
+// TestUserKilledWithBreakpoints kills skep again and again while a process that it has attached to is at its breakpoints all the time: the
+// process goes on.
+func TestUserKilledWithBreakpoints(t *testing.T) {
+	ktest.Oldest(t)
+	program := buildC(t, `#include <stdio.h>
+#include <pthread.h>
+__attribute__((noinline)) long twice(long n) { volatile long m = n; return 2 * m; }
+static void *other(void *unused) { for (long i = 0;; i++) twice(i); }
+int main(void) {
+	pthread_t t;
+	pthread_create(&t, 0, other, 0);
+	for (long i = 0;; i++) {
+		if (twice(i) != 2 * i) return 1;
+		if (i % 500 == 0 && printf("%ld\n", i) && fflush(stdout)) return 2;
+	}
+}`)
+	app := exec.Command(program)
+	out, err := app.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := app.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if state := ended(app.Process.Pid); state != "" {
+			t.Errorf("the process has ended: %s", state)
+		}
+		app.Process.Kill()
+		app.Wait()
+	}()
+	lines := bufio.NewScanner(out)
+	goesOn := func(rounds int) {
+		t.Helper()
+		for range rounds {
+			if !lines.Scan() {
+				t.FailNow()
+			}
+		}
+	}
+	rounds := 10
+	if ktest.Emulated() {
+		rounds = 2
+	}
+	for i := range rounds {
+		s := startSkep(t, "--host=user", "-p", fmt.Sprint(app.Process.Pid), "-e", strings.ReplaceAll(`uprobe:$:twice { @++; } uretprobe:$:twice { @r++; }`, "$", program))
+		goesOn(1 + i%3)
+		s.end(os.Kill)
+		// Its tracer, which is another process, lets go soon.
+		for traced := true; traced; {
+			text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", app.Process.Pid))
+			if err != nil {
+				t.Fatal(err)
+			}
+			traced = !bytes.Contains(text, []byte("\nTracerPid:\t0\n"))
+			goesOn(1)
+		}
+		goesOn(20)
+	}
+}
+
+// ended tells how a child has ended, "" if it has not.
+func ended(pid int) string {
+	var status unix.WaitStatus
+	if got, err := unix.Wait4(pid, &status, unix.WNOHANG, nil); got != pid {
+		if err != nil {
+			return err.Error()
+		}
+		return ""
+	}
+	return fmt.Sprintf("status %#x", uint32(status))
+}
+
+// TestUserSandboxed traces where tracing is allowed, but no descriptor can be taken from another process, as in many containers: system
+// calls stop the process then.
+func TestUserSandboxed(t *testing.T) {
+	ktest.Oldest(t)
+	launcher := buildC(t, `#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+int main(int n, char **v) {
+	struct sock_filter f[] = {
+		{BPF_LD | BPF_W | BPF_ABS, 0, 0, 0},
+		{BPF_JMP | BPF_JEQ | BPF_K, 2, 0, 438}, // pidfd_getfd
+		{BPF_JMP | BPF_JEQ | BPF_K, 1, 0, SYS_bpf},
+		{BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW},
+		{BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ERRNO | EPERM}};
+	struct sock_fprog p = {5, f};
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &p)) return 99;
+	execv(v[1], v + 1);
+	return 98;
+}`)
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), launcher, self, "-q", "-c", ktest.WorkPath(t)+" getppid 50", "-e", `tracepoint:syscalls:sys_enter_getppid { @[comm]++; }`)
+	cmd.Env = append(os.Environ(), "SKEP_TEST_MAIN=1", "NO_COLOR=1")
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
+	out, err := cmd.Output()
+	if err != nil || strings.TrimSpace(string(out)) != "@[work]: 50" || !strings.Contains(errs.String(), "in user space; system-wide probes need") {
+		t.Errorf("%q, %v, %s", out, err, errs.String())
+	}
+}
+
+// TestUnprivilegedExitsnoop has a tool of raw tracepoints show how a process ends, without rights.
+func TestUnprivilegedExitsnoop(t *testing.T) {
+	ktest.Need(t, ktest.Root)
+	ktest.Oldest(t)
+	dir, self, _ := unprivilegedFolder(t)
+	nobody := &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	for _, c := range []struct{ end, want string }{{"exit 7", "code 7"}, {"kill -9 $$", "signal 9 (KILL)"}, {"exit 0", "0"}} {
+		app := exec.Command("sh", "-c", "read x; "+c.end)
+		app.SysProcAttr, app.Dir = nobody, dir
+		gate, err := app.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := app.Start(); err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.CommandContext(t.Context(), self, "exitsnoop", "-p", fmt.Sprint(app.Process.Pid))
+		cmd.Env = append(os.Environ(), "SKEP_TEST_MAIN=1", "NO_COLOR=1", "__BPFTRACE_NOTIFY_PROBES_ATTACHED=1")
+		cmd.SysProcAttr, cmd.Dir = nobody, dir
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var errs bytes.Buffer
+		cmd.Stderr = &errs
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for lines := bufio.NewScanner(out); lines.Scan(); {
+			if strings.HasPrefix(lines.Text(), "__BPFTRACE") {
+				gate.Close()
+				_ = app.Wait()
+			} else if fields := strings.Fields(lines.Text()); len(fields) > 5 && fields[0] == "sh" {
+				got = append(got, strings.Join(fields[5:], " "))
+				_ = cmd.Process.Signal(os.Interrupt)
+			}
+		}
+		if err := cmd.Wait(); err != nil || cmp.Diff([]string{c.want}, got) != "" {
+			t.Errorf("%s: %q, want %q; %v, %s", c.end, got, c.want, err, errs.String())
+		}
+	}
+}
+
+// TestUserAttachRefused has the exact reasons why a process cannot be attached to.
+func TestUserAttachRefused(t *testing.T) {
+	ktest.Need(t, ktest.Root)
+	ktest.Oldest(t)
+	dir, self, _ := unprivilegedFolder(t)
+	hidden := buildC(t, `#include <sys/prctl.h>
+#include <unistd.h>
+int main(void) { char b; prctl(PR_SET_DUMPABLE, 0); write(1, "x", 1); return read(0, &b, 1); }`)
+	copyFile(t, hidden, filepath.Join(dir, "hidden"))
+	app := exec.Command(filepath.Join(dir, "hidden"))
+	app.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	gate, err := app.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ready, err := app.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := app.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer app.Wait()
+	defer gate.Close()
+	if _, err := ready.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	traced := ktest.StartWork(t, "getppid", "1")
+	s := startSkep(t, "--host=user", "-p", fmt.Sprint(traced.PID), "-e", `tracepoint:syscalls:sys_enter_getppid { @++; }`)
+	for _, c := range []struct {
+		uid  uint32
+		pid  int
+		want string
+	}{
+		{65534, app.Process.Pid, "it has forbidden it (PR_SET_DUMPABLE)"},
+		{65534, os.Getpid(), "it belongs to user 0, and this is user 65534"},
+		{0, traced.PID, "traces it already, and a process has one tracer only"},
+	} {
+		cmd := exec.CommandContext(t.Context(), self, "--host=user", "-p", fmt.Sprint(c.pid), "-e", `tracepoint:syscalls:sys_enter_getppid { @++; }`)
+		cmd.Dir = dir
+		cmd.Env = append(os.Environ(), "SKEP_TEST_MAIN=1", "NO_COLOR=1")
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: c.uid, Gid: c.uid}}
+		if out, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(out), c.want) {
+			t.Errorf("process %d for user %d: %s, want %s", c.pid, c.uid, out, c.want)
+		}
+	}
+	traced.Run()
+	if out, exit := s.end(os.Interrupt); exit != 0 || strings.Join(out, "") != "@: 1" {
+		t.Errorf("exit code %d, %q, %s", exit, out, s.stderr.String())
+	}
+	traced.End()
 }

@@ -155,7 +155,9 @@ func TestUserRefuses(t *testing.T) {
 		{`kprobe:vfs_read { @++; }`, `kprobe probes need the kernel: the user-space host has none`},
 		{`software:page-faults:1 { @++; }`, `software probes need the kernel`},
 		{`rawtracepoint:sched_switch { @++; }`, `rawtracepoint probes need the kernel`},
+		{`rawtracepoint:sched_switch { @[tid] = (nsecs, args.x); } END { printf("%s\n", @[0].0); }`, `^[^\n]*rawtracepoint probes need the kernel`},
 		{`tracepoint:block:block_rq_issue { @++; }`, `the others need the kernel`},
+		{`tracepoint:syscalls:sys_enter_nosuch { @++; }`, `there is no system call of which this is the start`},
 		{`tracepoint:signal:signal_deliver { print(args.sa_flags); }`, `sa_flags`},
 		{`tracepoint:syscalls:sys_enter_getppid { print(path(curtask)); }`, `ERROR`},
 	} {
@@ -205,6 +207,13 @@ func TestUnprivileged(t *testing.T) {
 	out, errs, exit := run("-c", work+" getppid 3", "-e", script)
 	if want := "tracing " + work + " and its children in user space; system-wide probes need CAP_BPF\n"; out != "@[65534]: 3" || errs != want || exit != 0 {
 		t.Errorf("-c: %q, exit code %d, %s", out, exit, errs)
+	}
+	// What is about no process needs no rights, and nothing is said.
+	if out, errs, exit := run("-e", `BEGIN { printf("%d\n", 6 * 7); @a[comm] = 1; } interval:ms:1 { exit(); }`); out != "42\n\n\n@a[skep]: 1" || errs != "" || exit != 0 {
+		t.Errorf("BEGIN alone: %q, exit code %d, %s", out, exit, errs)
+	}
+	if out, errs, exit := run("--host=user", "-l", "tracepoint:sched:*"); out != "tracepoint:sched:sched_process_exec\ntracepoint:sched:sched_process_exit\ntracepoint:sched:sched_process_fork" || exit != 0 {
+		t.Errorf("-l: %q, exit code %d, %s", out, exit, errs)
 	}
 	// Ready-made tools, too.
 	if out, errs, exit := run("opensnoop", "--exec", work, "open", "1", "/etc/passwd"); exit != 0 || !regexp.MustCompile(`(?m)^\d+ +work +\d+ +0 /etc/passwd$`).MatchString(out) {

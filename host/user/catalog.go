@@ -15,6 +15,9 @@ type Catalog struct {
 	*probe.Catalog
 }
 
+// NeedsKernel is what the messages say of kinds of probes that this host does not have.
+const NeedsKernel = "need the kernel: the user-space host has none"
+
 // NewCatalog returns the catalog of this host, which takes the kernel's types from another one.
 func NewCatalog() *Catalog {
 	return &Catalog{&probe.Catalog{Tracefs: probe.NoTracefs(errors.New("the user-space host has the tracepoints " + tracepointNames() + " only; the others need the kernel"))}}
@@ -36,7 +39,7 @@ func (c *Catalog) Expand(pattern string, opt probe.ExpandOptions) ([]probe.Point
 	case probe.Tracepoint:
 		return c.expandTracepoint(pattern, opt)
 	}
-	e := &probe.Error{Pattern: pattern, To: len(pattern), Message: fmt.Sprintf("%s probes need the kernel: the user-space host has none", kind)}
+	e := &probe.Error{Pattern: pattern, To: len(pattern), Message: fmt.Sprintf("%s probes %s", kind, NeedsKernel)}
 	e.Hint = "run as root, or with CAP_BPF and CAP_PERFMON, and with --host=kernel"
 	return nil, e
 }
@@ -59,6 +62,9 @@ func (c *Catalog) expandTracepoint(pattern string, opt probe.ExpandOptions) (poi
 		return points, nil
 	}
 	calls, err := c.Catalog.Expand(parts[0]+":syscalls:"+parts[2], opt)
+	if err != nil && parts[1] == "syscalls" {
+		return nil, &probe.Error{Pattern: pattern, To: len(pattern), Message: "there is no system call of which this is the start (sys_enter_…) or the end (sys_exit_…)"}
+	}
 	if err != nil && len(points) > 0 {
 		return points, nil
 	}

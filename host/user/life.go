@@ -130,6 +130,9 @@ func (t *tracer) executed(k *task) {
 
 // exiting is the last that a task does.
 func (t *tracer) exiting(k *task) {
+	if message, err := eventMessage(k.tid); err == nil {
+		k.exitCode = int(message)
+	}
 	t.killedMaking(k)
 	last := t.leave(k)
 	if k.process != nil && k.process.told && (last || k.tid == k.pid) {
@@ -179,6 +182,7 @@ func (t *tracer) gone(k *task, s stop) {
 			t.leave(k)
 		}
 	case !k.exitSeen:
+		k.exitCode = int(s.status)
 		t.exiting(k)
 	}
 	t.forget(s.tid)

@@ -143,26 +143,30 @@ func readText(pid int, addr uint64) string {
 	return string(text)
 }
 
+// signalSet is a set of signals in /proc/PID/status.
+type signalSet uint64
+
+func signals(status []byte, mask string) (set signalSet) {
+	if _, rest, ok := bytes.Cut(status, []byte("\n"+mask+":\t")); ok {
+		fmt.Sscanf(string(rest[:min(len(rest), 16)]), "%x", &set)
+	}
+	return set
+}
+
+func (s signalSet) has(signal unix.Signal) bool { return s>>(signal-1)&1 != 0 }
+
 // undelivered reports whether the kernel would not have delivered the signal to a process without a tracer: it drops what the process
 // ignores, and ends the process at once for what only ends it.
 func undelivered(tid int, signal unix.Signal) bool {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", tid))
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", tid))
 	if err != nil {
 		return false
 	}
-	in := func(mask string) bool {
-		_, rest, ok := bytes.Cut(text, []byte("\n"+mask+":\t"))
-		var set uint64
-		if ok {
-			fmt.Sscanf(string(rest[:min(len(rest), 16)]), "%x", &set)
-		}
-		return set>>(signal-1)&1 != 0
-	}
 	switch signal {
 	case unix.SIGSTOP, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU: // stop it, and are delivered for that
-		return in("SigIgn")
+		return signals(status, "SigIgn").has(signal)
 	case unix.SIGQUIT, unix.SIGILL, unix.SIGTRAP, unix.SIGABRT, unix.SIGFPE, unix.SIGSEGV, unix.SIGBUS, unix.SIGSYS, unix.SIGXCPU, unix.SIGXFSZ:
-		return in("SigIgn") // else it may dump its memory
+		return signals(status, "SigIgn").has(signal) // else it may dump its memory
 	}
-	return !in("SigCgt")
+	return !signals(status, "SigCgt").has(signal)
 }

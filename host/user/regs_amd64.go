@@ -16,6 +16,9 @@ const auditArch = unix.AUDIT_ARCH_X86_64
 // ptRegsSize is the size of the kernel's struct pt_regs, with which the registers of ptrace begin.
 const ptRegsSize = 168
 
+// kernelRegsSize is how far from the top of a task's kernel stack it begins.
+const kernelRegsSize = 168
+
 func copyRegs(to []byte, regs *unix.PtraceRegs) {
 	copy(to, unsafe.Slice((*byte)(unsafe.Pointer(regs)), ptRegsSize))
 }

@@ -40,6 +40,11 @@ func (t *tracer) release() {
 		if k == nil || k.space == nil {
 			codes.putBack(s.tid) // it is a copy of one that had breakpoints
 		}
+		if s.event() == unix.PTRACE_EVENT_STOP && codes.pending(s.tid) {
+			// It was interrupted just when it had reached a breakpoint: without a tracer, the signal would end it.
+			_ = resume(s.tid, false, 0)
+			continue
+		}
 		signal := s.status.StopSignal()
 		switch event := s.event(); {
 		case event == unix.PTRACE_EVENT_FORK, event == unix.PTRACE_EVENT_VFORK, event == unix.PTRACE_EVENT_CLONE:
@@ -95,6 +100,15 @@ func (c codes) putBack(tid int) {
 			_, _ = memory.WriteAt([]byte{code}, int64(addr))
 		}
 	}
+}
+
+// pending reports whether a task is still to be told of a breakpoint.
+func (c codes) pending(tid int) bool {
+	if len(c) == 0 {
+		return false
+	}
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", tid))
+	return err == nil && signals(status, "SigPnd").has(unix.SIGTRAP)
 }
 
 // rewind has a task that was at a breakpoint, which is removed, begin again with the instruction that was under it.

@@ -25,8 +25,9 @@ type hook struct {
 
 // event is what happened: what the machine's helpers need to know of it.
 type event struct {
-	task *task
-	regs *unix.PtraceRegs // of the task in user mode; nil if they are not known
+	task  *task
+	regs  *unix.PtraceRegs // of the task in user mode; nil if they are not known yet
+	asked unix.PtraceRegs
 	// partial says that of the registers only those of a notification are known.
 	partial bool
 
@@ -251,7 +252,14 @@ func (s *session) machineHost() vm.Host {
 				copy(to, regs[at:])
 				return nil
 			}
-			err := s.host.readTask(addr, to)
+			if addr >= userStack && addr < userStack+userStackSize {
+				return s.runner.event.readStack(addr, to)
+			}
+			if addr >= signalStruct && addr < signalStruct+signalStructSize {
+				clear(to)
+				return nil
+			}
+			err := s.runner.event.readTask(s.host, addr, to)
 			if err != nil && addr >= 1<<63 {
 				s.runner.say(saidKernelMemory, "WARNING: the script reads the kernel's memory, of which the user-space host has none: what it reads there is 0")
 			}

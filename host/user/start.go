@@ -1,6 +1,7 @@
 package user
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -222,16 +223,20 @@ func (t *tracer) attach(pid int) error {
 			again = true
 			k := &task{tid: tid, phase: traced, told: true}
 			t.join(k, pid)
-			if leader := t.tasks[pid]; leader == nil {
-				t.enterSpace(k)
-			} else {
-				t.inheritSpace(leader, k, true)
-			}
 			t.add(k)
 			if t.every {
 				_ = interrupt(tid)
 			}
 		}
+	}
+	// A thread that is not traced yet would end the process at a breakpoint.
+	var first *task
+	for _, k := range t.tasks {
+		if first == nil {
+			first = k
+			t.enterSpace(k)
+		}
+		t.inheritSpace(first, k, true)
 	}
 	return nil
 }
@@ -242,6 +247,14 @@ func tracerOf(tid int) (int, error) {
 		return 0, err
 	}
 	return statusField(text, "TracerPid"), nil
+}
+
+// capabilities are those that a process may use.
+func capabilities(status []byte) (set uint64) {
+	if _, rest, ok := bytes.Cut(status, []byte("\nCapPrm:\t")); ok {
+		fmt.Sscanf(string(rest[:min(len(rest), 16)]), "%x", &set)
+	}
+	return set
 }
 
 // explainAttach says why a process cannot be traced.
@@ -261,6 +274,15 @@ func explainAttach(pid int, err error) error {
 	}
 	if uid := statusField(text, "Uid"); uid != os.Geteuid() && os.Geteuid() != 0 {
 		return fmt.Errorf("it belongs to user %d, and this is user %d: it takes CAP_SYS_PTRACE", uid, os.Geteuid())
+	}
+	if own, e := os.ReadFile("/proc/self/status"); e == nil {
+		if more := capabilities(text) &^ capabilities(own); more != 0 && capabilities(own)&(1<<unix.CAP_SYS_PTRACE) == 0 {
+			return errors.New("it has capabilities that skep has not: it takes CAP_SYS_PTRACE")
+		}
+	}
+	var file unix.Stat_t // of a process that hides its memory, it is root's
+	if e := unix.Stat("/proc/"+strconv.Itoa(pid)+"/maps", &file); e == nil && int(file.Uid) != statusField(text, "Uid") {
+		return errors.New("it has forbidden it (PR_SET_DUMPABLE), or executes a file that it may not read: it takes CAP_SYS_PTRACE")
 	}
 	scope, _ := os.ReadFile("/proc/sys/kernel/yama/ptrace_scope")
 	switch strings.TrimSpace(string(scope)) {

@@ -23,6 +23,7 @@ type task struct {
 	nr       int
 	stub     bool // it is the stub of -c, whose read at the gate began before tracing
 	exitSeen bool
+	exitCode int    // as wait(2) has it, once it exits
 	samples  []hook // that wait for its next stop
 	pending  stop   // of a task whose parent has not told of it yet
 	inherit  inherited

@@ -23,6 +23,8 @@ func needed() map[string]string {
 		"g++":                    "/usr/bin/g++",
 		"libc6-dev":              "/usr/include/stdio.h",
 		"openssl":                "/usr/bin/openssl",
+		"nginx":                  "/usr/sbin/nginx",
+		"strace":                 "/usr/bin/strace",
 		"qemu-user":              "/usr/bin/qemu-aarch64",
 		"debian-archive-keyring": "/usr/share/keyrings/debian-archive-keyring.gpg",
 	}
@@ -61,7 +63,7 @@ func install(ctx context.Context) error {
 	}
 	for _, args := range steps {
 		cmd := exec.CommandContext(ctx, "apt-get", args...)
-		cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
+		cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1") // servers are not started
 		cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
 		if err := cmd.Run(); err != nil {
 			return fmt.Errorf("apt-get %s: %w", args[0], err)
