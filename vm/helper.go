@@ -134,6 +134,8 @@ var implementations = [...]function{
 	146: storageDelete,
 	147: dPath,
 	148: copyFromUser,
+	149: snprintfBTF,
+	150: seqPrintfBTF,
 	151: nothing, // skb_cgroup_classid
 	152: redirectNeigh,
 	155: redirect, // redirect_peer
@@ -257,8 +259,6 @@ func missing(number int32) string {
 		return "its context is a packet of the kernel's own form"
 	case 142, 143, 144:
 		return "it reads and writes headers of TCP connections of the kernel's"
-	case 149, 150:
-		return "it shows values of kernel types, which user space can do better"
 	case 154:
 		return "it reads the kernel's variables of each CPU"
 	case 159, 161, 193:

@@ -87,10 +87,13 @@ func execBare(env *environment, flags *engineFlags, args []string, text string, 
 	return thread.Run(p, ctx)
 }
 
-// loadBareELF loads the only program of an object, or the one called main; or the only section with instructions if it has no symbols to
-// tell programs by.
+// loadBareELF loads the only program of an object, or the one called main, or the one that no other calls; or the only section with
+// instructions if it has no symbols to tell programs by.
 func loadBareELF(m *vm.Machine, content []byte, o *vm.LoadOptions) (*vm.Program, error) {
 	spec, err := vm.ReadObject(bytes.NewReader(content))
+	if err == nil && len(spec.Programs) == 0 {
+		spec, err = vm.ReadObject(bytes.NewReader(withoutText(content)))
+	}
 	if err != nil || len(spec.Programs) == 0 {
 		insns, bareErr := readCode(content)
 		if bareErr != nil {
@@ -98,11 +101,9 @@ func loadBareELF(m *vm.Machine, content []byte, o *vm.LoadOptions) (*vm.Program,
 		}
 		return m.LoadCode("program", insns, o)
 	}
-	name, err := chooseProgram(spec, "main", "")
+	name, err := bareProgram(spec)
 	if err != nil {
-		if name, err = chooseProgram(spec, "", ""); err != nil {
-			return nil, err
-		}
+		return nil, err
 	}
 	spec.Programs[name].Type = ebpf.UnspecifiedProgram // its context is bare memory
 	o.Programs = []string{name}
@@ -113,8 +114,46 @@ func loadBareELF(m *vm.Machine, content []byte, o *vm.LoadOptions) (*vm.Program,
 	return c.Programs[name], nil
 }
 
-// readCode is what the section .text of an object has, or else its only section of instructions. Relocations, which need symbols, are
-// an error.
+// withoutText is an object whose section .text has another name, under which its functions are programs and not only what those call.
+func withoutText(content []byte) []byte {
+	const text, other = ".text\x00", "_text\x00"
+	file, err := elf.NewFile(bytes.NewReader(content))
+	if err != nil {
+		return content
+	}
+	for _, s := range file.Sections {
+		end := s.Offset + s.FileSize
+		if s.Type != elf.SHT_STRTAB || s.Name != ".strtab" && s.Name != ".shstrtab" || s.Offset > end || end > uint64(len(content)) {
+			continue
+		}
+		renamed := bytes.Clone(content)
+		if at := bytes.Index(renamed[s.Offset:end], []byte(text)); at >= 0 {
+			copy(renamed[s.Offset+uint64(at):], other)
+			return renamed
+		}
+	}
+	return content
+}
+
+// bareProgram chooses among the programs.
+func bareProgram(spec *ebpf.CollectionSpec) (string, error) {
+	if spec.Programs["main"] != nil {
+		return "main", nil
+	}
+	called := map[string]bool{}
+	for name, p := range spec.Programs {
+		for i := range p.Instructions {
+			if s := p.Instructions[i].Symbol(); s != name {
+				called[s] = true
+			}
+		}
+	}
+	entries := &ebpf.CollectionSpec{Programs: maps.Clone(spec.Programs)}
+	maps.DeleteFunc(entries.Programs, func(name string, _ *ebpf.ProgramSpec) bool { return called[name] })
+	return chooseProgram(entries, "", "")
+}
+
+// readCode is what the section .text of an object has, or else its only section of instructions.
 func readCode(content []byte) ([]byte, error) {
 	file, err := elf.NewFile(bytes.NewReader(content))
 	if err != nil {
@@ -123,8 +162,6 @@ func readCode(content []byte) ([]byte, error) {
 	var found *elf.Section
 	for _, s := range file.Sections {
 		switch {
-		case s.Type == elf.SHT_REL || s.Type == elf.SHT_RELA:
-			return nil, errors.New("the object has no program that its symbols tell of")
 		case s.Type != elf.SHT_PROGBITS || s.Flags&elf.SHF_EXECINSTR == 0 || s.Size == 0:
 		case s.Name == ".text" || found == nil:
 			found = s

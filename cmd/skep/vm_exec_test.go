@@ -324,3 +324,13 @@ func bareObject(program []byte) []byte {
 	}
 	return b.Bytes()
 }
+
+// FuzzExecELF runs what somebody has made of an object.
+func FuzzExecELF(f *testing.F) {
+	for _, c := range bareMemory()[:6] {
+		f.Add(bareObject(Bytes(instructions(c.parts))))
+	}
+	f.Fuzz(func(_ *testing.T, content []byte) {
+		_, _ = execBare(&environment{stdin: bytes.NewReader(content)}, &engineFlags{budget: 10_000}, []string{bytes16}, "", false, true)
+	})
+}
