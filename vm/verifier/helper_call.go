@@ -50,7 +50,6 @@ type helperCall struct {
 	dynptr   dynptr // the initialized one among the arguments
 	mapOf    string // what mp is known of already, if it is not the map itself
 	function string // what is called, if it is no helper
-	typ      *reg
 }
 
 // title is what is called, in messages.

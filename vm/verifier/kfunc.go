@@ -25,6 +25,9 @@ type kfuncCall struct {
 // kfuncProto is the kernel's prototype of a function; nil if it has none of that name.
 func (v *verifier) kfuncProto(name string) *btf.FuncProto {
 	if v.opt.Types == nil {
+		if p := plainProto(name); p != nil {
+			return p
+		}
 		v.unmodelled("kfunc " + name + " without the kernel's types (BTF)")
 	}
 	var f *btf.Func
@@ -53,7 +56,7 @@ func (v *verifier) kfuncAt(at int) (c *kfuncCall, known bool) {
 // kfuncArgs is how many registers a call reads.
 func (v *verifier) kfuncArgs(at int) int {
 	k, ok := kfuncOf(v.prog.kfuncs[at])
-	if !ok || v.opt.Types == nil || k.since > v.rules.kernel {
+	if !ok || v.opt.Types == nil && plainProto(v.prog.kfuncs[at]) == nil || k.since > v.rules.kernel {
 		return 5
 	}
 	if p := v.kfuncProto(v.prog.kfuncs[at]); p != nil {

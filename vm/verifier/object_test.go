@@ -16,14 +16,19 @@ import (
 
 // objectPrograms are the programs in the C files of this package and of the machine's tests. Guests, which have no compiler, are given those
 // that were written with SKEP_OBJECTS=testdata/objects before.
-func objectPrograms(t testing.TB, types Types) (all []sample) {
+func objectPrograms(t testing.TB, types Types) []sample {
 	t.Helper()
 	objects, _ := filepath.Glob("testdata/objects/*.o")
 	if !ktest.Emulated() {
-		objects = compileObjects(t)
+		objects = compileObjects(t, "testdata/c/*.c", "../testdata/c/*.c")
 	} else if len(objects) == 0 {
 		t.Skip("there is no compiler in guests; what it makes is compared on the live kernel")
 	}
+	return samplesOf(t, types, objects)
+}
+
+func samplesOf(t testing.TB, types Types, objects []string) (all []sample) {
+	t.Helper()
 	for _, path := range objects {
 		coll, err := ebpf.LoadCollectionSpec(path)
 		if err != nil {
@@ -41,13 +46,17 @@ func objectPrograms(t testing.TB, types Types) (all []sample) {
 	return all
 }
 
-func compileObjects(t testing.TB) (objects []string) {
+// compileObjects compiles the files of some patterns for each instruction set.
+func compileObjects(t testing.TB, patterns ...string) (objects []string) {
 	t.Helper()
 	ktest.NeedTool(t, "clang")
-	files, err := filepath.Glob("../testdata/c/*.c")
-	own, _ := filepath.Glob("testdata/c/*.c")
-	if err != nil || len(files) == 0 || len(own) == 0 {
-		t.Fatal("no C files", err)
+	var files []string
+	for _, pattern := range patterns {
+		more, err := filepath.Glob(pattern)
+		if err != nil || len(more) == 0 {
+			t.Fatal("no C files", pattern, err)
+		}
+		files = append(files, more...)
 	}
 	dir := os.Getenv("SKEP_OBJECTS")
 	if dir == "" {
@@ -55,7 +64,7 @@ func compileObjects(t testing.TB) (objects []string) {
 	} else if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for _, path := range append(own, files...) {
+	for _, path := range files {
 		for _, cpu := range []string{"v1", "v2", "v3"} {
 			if strings.HasSuffix(path, "_v3.c") && cpu != "v3" {
 				continue // there are no such instructions
