@@ -110,7 +110,7 @@ type rules struct {
 	memoryNotNull bool // 6.4: records and trusted pointers are known not to be null
 	exactPointers bool // before 6.3: pointers of most kinds must be the very same for a state to be covered
 	globalPackets bool // 6.2, though brought to some older ones: global functions that move the packet say so
-	filledLongs   bool // 6.12: numbers and texts that helpers write need not be there before
+	filledPaths   bool // 6.12: paths that a helper writes need not be there before
 	cpuRange      bool // 6.10: the number of the CPU has a bound
 }
 
@@ -124,7 +124,7 @@ func rulesOf(k Kernel) *rules {
 		stackPrecision: since(6, 8), lazyPrecision: since(6, 2), uninitStack: since(5, 10), uninitBelow: since(6, 8), miscIsScalar: since(6, 9), longHistory: since(6, 12),
 		callbackLoops: since(6, 8), callbacks: since(5, 13), loopHelper: since(5, 17), staticRegs: since(6, 15), staticStack: since(6, 18),
 		mayGoto: since(6, 9), isaV4: since(6, 6), fetchAtomics: since(5, 12), acquire: since(6, 15),
-		stackRound16: since(6, 9), privateStack: since(6, 13), tailReachable: since(6, 18), helperAccess: since(6, 14), cpuRange: since(6, 10), memoryNotNull: since(6, 4), exactPointers: !since(6, 3), globalPackets: since(6, 2), filledLongs: since(6, 12), constantKeys: since(6, 14), swapBits: since(6, 18), trustedArgs: since(6, 2), longJumps: since(6, 1), wholeRecords: since(5, 18), freeIDs: since(6, 12), ctxImmediates: since(6, 4),
+		stackRound16: since(6, 9), privateStack: since(6, 13), tailReachable: since(6, 18), helperAccess: since(6, 14), cpuRange: since(6, 10), memoryNotNull: since(6, 4), exactPointers: !since(6, 3), globalPackets: since(6, 2), filledPaths: since(6, 12), constantKeys: since(6, 14), swapBits: since(6, 18), trustedArgs: since(6, 2), longJumps: since(6, 1), wholeRecords: since(5, 18), freeIDs: since(6, 12), ctxImmediates: since(6, 4),
 	}
 	if r.mixedBounds {
 		r.deduceRounds = 2
