@@ -3,10 +3,8 @@ package verifier
 import (
 	_ "embed"
 	"encoding/hex"
-	"fmt"
+	"strconv"
 	"strings"
-
-	"github.com/cilium/ebpf"
 
 	"skep/vm/helper"
 )
@@ -25,20 +23,20 @@ func (s helperSet) has(n int32) bool { return int(n/8) < len(s) && s[n/8]>>(n%8)
 // helpersOf finds the helpers of a program's type: those of the newest kernel measured that is not newer than the one asked about, and of
 // the next one for helpers which that had not yet.
 func (v *verifier) helpersOf() (set, later helperSet) {
+	kind, place := strconv.Itoa(int(v.prog.spec.Type)), strconv.Itoa(int(v.prog.spec.AttachType))
 	exact := false
 	var best Kernel
 	for line := range strings.Lines(measuredHelpers) {
-		var kernel, text string
-		var kind, to uint32
-		if n, _ := fmt.Sscan(line, &kernel, &kind, &to, &text); n != 4 || ebpf.ProgramType(kind) != v.prog.spec.Type {
+		f := strings.Fields(line)
+		if len(f) != 4 || f[1] != kind {
 			continue
 		}
-		k, err := ParseKernel(kernel)
-		here := ebpf.AttachType(to) == v.prog.spec.AttachType
+		k, err := ParseKernel(f[0])
+		here := f[2] == place
 		if err != nil || exact && !here {
 			continue
 		}
-		bits, err := hex.DecodeString(text)
+		bits, err := hex.DecodeString(f[3])
 		if err != nil {
 			continue
 		}

@@ -79,6 +79,40 @@ func (v *verifier) readFields(m *mapDef) {
 	}
 }
 
+// checkSleepableMap asks that programs which may sleep may use the map.
+func (v *verifier) checkSleepableMap(m *mapDef) {
+	t := m.spec.Type
+	if m.fields != nil && len(m.fields.locks) > 0 && v.rules.kernel < linux(6, 12) {
+		if v.rules.kernel > Linux6_1 {
+			v.unmodelled("locks in programs that may sleep")
+		}
+		v.reject("lock", "programs that may sleep cannot use maps with locks in their values, as %s", m.name)
+	}
+	switch t {
+	case ebpf.Hash, ebpf.LRUHash, ebpf.Array:
+		if v.rules.kernel < linux(5, 12) && m.spec.Flags&1 != 0 {
+			v.reject("map", "programs that may sleep need maps that are allocated beforehand, and %s is not", m.name)
+		}
+		return
+	}
+	if v.rules.kernel < Linux6_1 {
+		v.unmodelled("maps of type " + t.String() + " in programs that may sleep")
+	}
+	switch t {
+	case ebpf.PerCPUHash, ebpf.PerCPUArray, ebpf.LRUCPUHash, ebpf.ArrayOfMaps, ebpf.HashOfMaps, ebpf.RingBuf, ebpf.UserRingbuf, ebpf.InodeStorage,
+		ebpf.SkStorage, ebpf.TaskStorage, ebpf.CgroupStorage, ebpf.Arena:
+		return
+	case ebpf.Queue, ebpf.Stack:
+		if v.rules.kernel >= linux(6, 12) {
+			return
+		}
+		if v.rules.kernel > Linux6_1 {
+			v.unmodelled("maps of type " + t.String() + " in programs that may sleep")
+		}
+	}
+	v.reject("map", "programs that may sleep cannot use maps of type %s, as %s", t, m.name)
+}
+
 // checkMapFits asks that programs of this type may use the map.
 func (v *verifier) checkMapFits(m *mapDef) {
 	spec := v.prog.spec
@@ -92,6 +126,12 @@ func (v *verifier) checkMapFits(m *mapDef) {
 	}
 	if m.fields != nil && len(m.fields.timers) > 0 && probe {
 		v.reject("timer", "programs of type %s cannot use maps with timers in their values, as %s", spec.Type, m.name)
+	}
+	if m.fields != nil && len(m.fields.queues) > 0 && probe {
+		v.reject("timer", "programs of type %s cannot use maps with work queues in their values, as %s", spec.Type, m.name)
+	}
+	if spec.Flags&sleepable != 0 {
+		v.checkSleepableMap(m)
 	}
 	if m.spec.Type == ebpf.StructOpsMap {
 		v.reject("map", "programs cannot use maps of type %s", m.spec.Type)

@@ -356,6 +356,7 @@ func (v *verifier) loadPacket(in insn) {
 	if len(v.cur.refs) > 0 {
 		v.rejectLeak()
 	}
+	v.leftRegions("a load of packet bytes")
 	if v.regs()[6].kind != ptrCtx {
 		v.rejectReg(6, "context", "loads of packet bytes by offset need the context in r6")
 	}

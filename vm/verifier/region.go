@@ -9,8 +9,11 @@ type regions struct {
 
 // inRCU reports whether pointers protected by RCU are valid here.
 func (v *verifier) inRCU() bool {
-	return v.cur.regions.rcu || v.cur.lock.held || v.prog.spec.Flags&sleepable == 0
+	return v.cur.regions.rcu || v.cur.lock.held || !v.sleeps()
 }
+
+// sleeps reports whether what runs here may sleep: the program, or a function that a work queue runs.
+func (v *verifier) sleeps() bool { return v.prog.spec.Flags&sleepable != 0 || v.cur.sleeps }
 
 // enterRegions follows the functions that begin and end them.
 func (v *verifier) enterRegions(c *kfuncCall) {
