@@ -164,7 +164,7 @@ func (v *verifier) checkArgMemory(c *helperCall, n int, a helper.Arg, r *reg, nu
 	if a.Has(helper.Write) || !v.rules.helperAccess {
 		how = clobber
 	}
-	if a.Has(helper.Uninit) {
+	if a.Has(helper.Uninit) && (!a.Has(helper.FixedSize) || v.rules.kernel >= Linux6_1) {
 		how = fills
 	}
 	switch a.Kind() {

@@ -24,27 +24,26 @@ func (s helperSet) has(n int32) bool { return int(n/8) < len(s) && s[n/8]>>(n%8)
 // the next one for helpers which that had not yet.
 func (v *verifier) helpersOf() (set, later helperSet) {
 	kind, place := strconv.Itoa(int(v.prog.spec.Type)), strconv.Itoa(int(v.prog.spec.AttachType))
-	exact := false
+	set, later = v.helpersAt(kind, place)
+	if set == nil {
+		set, later = v.helpersAt(kind, "")
+	}
+	return set, later
+}
+
+// helpersAt finds the helpers for programs of a type that are attached at a place, or at the first of all places if that is "".
+func (v *verifier) helpersAt(kind, place string) (set, later helperSet) {
 	var best Kernel
 	for line := range strings.Lines(measuredHelpers) {
 		f := strings.Fields(line)
-		if len(f) != 4 || f[1] != kind {
+		if len(f) != 4 || f[1] != kind || place != "" && f[2] != place {
 			continue
 		}
 		k, err := ParseKernel(f[0])
-		here := f[2] == place
-		if err != nil || exact && !here {
-			continue
-		}
-		bits, err := hex.DecodeString(f[3])
-		if err != nil {
-			continue
-		}
-		if here && !exact {
-			exact, best, set, later = true, 0, nil, nil
-		}
+		bits, bad := hex.DecodeString(f[3])
 		switch {
-		case k <= v.rules.kernel && (k > best || !exact && set == nil):
+		case err != nil || bad != nil:
+		case k <= v.rules.kernel && k > best:
 			best, set = k, bits
 		case k > v.rules.kernel && later == nil:
 			later = bits

@@ -32,6 +32,9 @@ func (f *fields) find(k *rules, t btf.Type, at, depth int) {
 	}
 	switch t := btf.UnderlyingType(t).(type) {
 	case *btf.Struct:
+		if k.kernel < sinceField(t.Name) {
+			return // plain data yet
+		}
 		switch t.Name {
 		case "bpf_spin_lock":
 			f.locks = append(f.locks, at)
@@ -69,6 +72,27 @@ func (f *fields) find(k *rules, t btf.Type, at, depth int) {
 			f.kptrs[at] = p
 		}
 	}
+}
+
+// sinceField is the first kernel that knows a struct as special.
+func sinceField(name string) Kernel {
+	switch name {
+	case "bpf_timer":
+		return linux(5, 15)
+	case "bpf_list_head", "bpf_list_node":
+		return linux(6, 2)
+	case "bpf_rb_root", "bpf_rb_node":
+		return linux(6, 3)
+	case "bpf_refcount":
+		return linux(6, 4)
+	case "bpf_wq":
+		return linux(6, 10)
+	case "bpf_res_spin_lock":
+		return linux(6, 15)
+	case "bpf_task_work":
+		return Linux6_18
+	}
+	return 0
 }
 
 // readFields finds what is special in a map's values, by the names that this kernel has for it.
