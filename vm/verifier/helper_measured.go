@@ -66,7 +66,7 @@ func (v *verifier) measured(h *helper.Helper) (may, known bool) {
 
 // measuredAt is the newest kernel measured that is not newer than the one asked about.
 func (v *verifier) measuredAt() (k Kernel) {
-	for _, m := range Kernels {
+	for _, m := range append(Kernels[:len(Kernels):len(Kernels)], Linux7_2) {
 		if m <= v.rules.kernel {
 			k = m
 		}

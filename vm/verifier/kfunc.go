@@ -46,6 +46,9 @@ func (v *verifier) kfuncAt(at int) (c *kfuncCall, known bool) {
 	}
 	c = &kfuncCall{kfunc: k, name: name, releaseReg: -1}
 	c.helperCall = helperCall{Helper: &helper.Helper{Name: name}, function: name, fillReg: -1, sub: -1}
+	if v.rules.allTrusted && k.flags&kfRCU == 0 {
+		c.flags |= kfTrusted
+	}
 	if k.since > v.rules.kernel {
 		return c, false
 	}

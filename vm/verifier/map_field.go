@@ -148,7 +148,7 @@ func (v *verifier) checkMapFits(m *mapDef) {
 	if m.fields != nil && len(m.fields.locks) > 0 && (probe || spec.Type == ebpf.SocketFilter) {
 		v.reject("lock", "programs of type %s cannot use maps with locks in their values, as %s", spec.Type, m.name)
 	}
-	if m.fields != nil && len(m.fields.timers) > 0 && probe {
+	if m.fields != nil && len(m.fields.timers) > 0 && probe && !v.rules.probeTimers {
 		v.reject("timer", "programs of type %s cannot use maps with timers in their values, as %s", spec.Type, m.name)
 	}
 	if m.fields != nil && len(m.fields.queues) > 0 && probe {

@@ -8,7 +8,7 @@ import (
 // checkReturn asks that the program returns what its type may return.
 func (v *verifier) checkReturn() {
 	f := v.cur.frame()
-	if v.returnsNothing(f) {
+	if v.returnsNothing(f) || f.sub != 0 && !f.async && v.subs[f.sub].void() {
 		return
 	}
 	r := v.read(0)
@@ -43,6 +43,15 @@ func (v *verifier) checkReturn() {
 		return
 	}
 	v.returnWithin(r, lo, hi, "the program")
+}
+
+// void reports whether a function has no result, as its types say.
+func (s *subprogram) void() bool {
+	if s.typ == nil {
+		return false
+	}
+	_, void := btf.UnderlyingType(s.typ.Return).(*btf.Void)
+	return void
 }
 
 // returnsNothing reports whether what the program implements has no result.
