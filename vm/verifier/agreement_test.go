@@ -1,8 +1,10 @@
 package verifier
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -68,12 +70,23 @@ func (y *tally) String() string {
 		100*float64(y.sameInsns)/float64(max(1, y.accepted)), y.sameStates)
 }
 
+// gravity orders what is listed: the worst first.
+func gravity(line string) int {
+	for i, what := range []string{": UNSOUND: ", ": too strict: ", " insns, kernel "} {
+		if strings.Contains(line, what) {
+			return i
+		}
+	}
+	return 9
+}
+
 // log prints the figures, what the kernel disagrees about, and where the walks of the first such programs part.
 func (y *tally) log(t *testing.T, k *kernelUnderTest, most int) {
 	t.Log(y)
 	for _, s := range y.apart[:min(2, len(y.apart))] {
 		k.compareWalks(t, s)
 	}
+	slices.SortStableFunc(y.lines, func(a, b string) int { return cmp.Compare(gravity(a), gravity(b)) })
 	t.Log("\n" + strings.Join(y.lines[:min(most, len(y.lines))], "\n"))
 }
 

@@ -30,13 +30,18 @@ func (v *verifier) callSubprogram(in insn) {
 		if v.cur.lock.held {
 			v.reject("lock", "global functions may not be called while a lock is held")
 		}
+		if g := &v.cur.regions; (g.rcu > 0 || g.preempt > 0 || len(g.irqs) > 0) && (v.rules.kernel < linux(6, 15) || v.prog.spec.Flags&sleepable != 0) {
+			v.unmodelled("global functions in sections of RCU, or where preemption is disabled")
+		}
 		v.checkGlobalArgs(s)
 		s.called = true
 		if s.changesData && v.rules.globalPackets {
 			v.forgetPackets()
 		}
 		v.clearCallerSaved(caller)
-		caller.regs[0].setUnknown()
+		if !s.void() {
+			caller.regs[0].setUnknown()
+		}
 		v.insn = at + 1
 		return
 	}

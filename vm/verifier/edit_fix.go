@@ -409,7 +409,7 @@ func (f *fixer) unlock() {
 
 // returnValue makes what is returned one of the numbers that may be.
 func (f *fixer) returnValue() {
-	lo, hi, ok := returnRange(f.p.spec)
+	lo, hi, ok := returnRange(f.p.spec, f.r.kernel)
 	if f.at.frame().callback {
 		lo, hi, ok = int64(f.at.frame().retLo), int64(f.at.frame().retHi), true
 	}

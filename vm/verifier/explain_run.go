@@ -61,7 +61,7 @@ func (r *Rejection) Breaks(regs *[11]uint64) bool {
 	if r.Rule != "return value" || r.at == nil || r.at.frame().regs[0].kind != scalar {
 		return true
 	}
-	lo, hi, ok := returnRange(r.prog.spec)
+	lo, hi, ok := returnRange(r.prog.spec, r.kernel)
 	if f := r.at.frame(); f.callback {
 		lo, hi, ok = int64(f.retLo), int64(f.retHi), true
 	}

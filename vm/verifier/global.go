@@ -59,6 +59,10 @@ func (v *verifier) params(s *subprogram) []param {
 	}
 	switch btf.UnderlyingType(s.typ.Return).(type) {
 	case *btf.Int, *btf.Enum:
+	case *btf.Void:
+		if !v.rules.voidGlobals {
+			v.reject("global function", "the function %s must return a number, as all global functions before Linux 7.2", s.name)
+		}
 	default:
 		v.reject("global function", "the function %s must return a number, as all global functions", s.name)
 	}

@@ -12,15 +12,15 @@ import (
 // allowsHelper reports whether programs of this type may call the helper.
 func (v *verifier) allowsHelper(h *helper.Helper) bool {
 	spec := v.prog.spec
-	if h.Flags&helper.Sleeps != 0 && spec.Type != ebpf.LSM {
+	if h.Flags&helper.Sleeps != 0 {
 		return h.Programs.Has(spec.Type) // older kernels have them for programs only that may sleep
 	}
 	trampoline := spec.AttachType == ebpf.AttachTraceFEntry || spec.AttachType == ebpf.AttachTraceFExit || spec.AttachType == ebpf.AttachModifyReturn
 	switch {
 	case h.Name == "d_path" && spec.Type == ebpf.Tracing:
-		return spec.AttachType == ebpf.AttachTraceIter || slices.Contains(pathFunctions, spec.AttachTo)
-	case h.Name == "d_path" && spec.Type == ebpf.LSM, h.Name == "ima_inode_hash", h.Name == "ima_file_hash":
-		return sleepableHook(spec.AttachTo)
+		return spec.AttachType == ebpf.AttachTraceIter && v.rules.kernel >= linux(5, 12) || slices.Contains(pathFunctions, spec.AttachTo)
+	case h.Name == "d_path" && spec.Type == ebpf.LSM:
+		return sleepableHook(spec.AttachTo) && v.rules.kernel >= linux(5, 11)
 	case (h.Name == "setsockopt" || h.Name == "getsockopt" || h.Name == "get_retval" || h.Name == "set_retval") && (spec.Type == ebpf.Tracing || spec.Type == ebpf.LSM),
 		h.Name == "get_cgroup_classid" && spec.Type != ebpf.SchedCLS && spec.Type != ebpf.SchedACT:
 		if may, known := v.measured(h); known && !may {

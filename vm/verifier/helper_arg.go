@@ -164,7 +164,7 @@ func (v *verifier) checkArgMemory(c *helperCall, n int, a helper.Arg, r *reg, nu
 	if a.Has(helper.Write) || !v.rules.helperAccess {
 		how = clobber
 	}
-	if a.Has(helper.Uninit) && (!a.Has(helper.FixedSize) || v.rules.filledLongs) {
+	if a.Has(helper.Uninit) && (!a.Has(helper.FixedSize) || v.rules.kernel >= Linux6_1) {
 		how = fills
 	}
 	switch a.Kind() {
@@ -251,7 +251,7 @@ func (v *verifier) sizedMemory(c *helperCall, n int, a helper.Arg) {
 	if mem.Has(helper.Write) || !v.rules.helperAccess {
 		how = clobber
 	}
-	if mem.Has(helper.Uninit) && (c.Name != "d_path" || v.rules.filledLongs) {
+	if mem.Has(helper.Uninit) && (c.Name != "d_path" || v.rules.filledPaths) {
 		how = fills
 		if !r.bits.isConst() {
 			how = clobber

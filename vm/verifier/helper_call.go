@@ -50,7 +50,6 @@ type helperCall struct {
 	dynptr   dynptr // the initialized one among the arguments
 	mapOf    string // what mp is known of already, if it is not the map itself
 	function string // what is called, if it is no helper
-	typ      *reg
 }
 
 // title is what is called, in messages.
@@ -94,7 +93,7 @@ func (v *verifier) callHelper(in insn) (end bool) {
 		regs[r].life.marks |= liveWritten
 	}
 	v.returned(c, &regs[0])
-	if h.Flags&helper.ChangesData != 0 || h.Number == helperTailCall && !v.rules.tailReachable {
+	if h.Flags&helper.ChangesData != 0 || h.Number == helperTailCall && v.rules.globalPackets && !v.rules.tailReachable {
 		v.forgetPackets()
 	}
 	if h.Number == helperDynptrWrite && (c.dynptr.kind == dynptrSKB || c.dynptr.kind == dynptrSKBMeta) {

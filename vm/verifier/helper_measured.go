@@ -3,10 +3,8 @@ package verifier
 import (
 	_ "embed"
 	"encoding/hex"
-	"fmt"
+	"strconv"
 	"strings"
-
-	"github.com/cilium/ebpf"
 
 	"skep/vm/helper"
 )
@@ -25,28 +23,27 @@ func (s helperSet) has(n int32) bool { return int(n/8) < len(s) && s[n/8]>>(n%8)
 // helpersOf finds the helpers of a program's type: those of the newest kernel measured that is not newer than the one asked about, and of
 // the next one for helpers which that had not yet.
 func (v *verifier) helpersOf() (set, later helperSet) {
-	exact := false
+	kind, place := strconv.Itoa(int(v.prog.spec.Type)), strconv.Itoa(int(v.prog.spec.AttachType))
+	set, later = v.helpersAt(kind, place)
+	if set == nil {
+		set, later = v.helpersAt(kind, "")
+	}
+	return set, later
+}
+
+// helpersAt finds the helpers for programs of a type that are attached at a place, or at the first of all places if that is "".
+func (v *verifier) helpersAt(kind, place string) (set, later helperSet) {
 	var best Kernel
 	for line := range strings.Lines(measuredHelpers) {
-		var kernel, text string
-		var kind, to uint32
-		if n, _ := fmt.Sscan(line, &kernel, &kind, &to, &text); n != 4 || ebpf.ProgramType(kind) != v.prog.spec.Type {
+		f := strings.Fields(line)
+		if len(f) != 4 || f[1] != kind || place != "" && f[2] != place {
 			continue
 		}
-		k, err := ParseKernel(kernel)
-		here := ebpf.AttachType(to) == v.prog.spec.AttachType
-		if err != nil || exact && !here {
-			continue
-		}
-		bits, err := hex.DecodeString(text)
-		if err != nil {
-			continue
-		}
-		if here && !exact {
-			exact, best, set, later = true, 0, nil, nil
-		}
+		k, err := ParseKernel(f[0])
+		bits, bad := hex.DecodeString(f[3])
 		switch {
-		case k <= v.rules.kernel && (k > best || !exact && set == nil):
+		case err != nil || bad != nil:
+		case k <= v.rules.kernel && k > best:
 			best, set = k, bits
 		case k > v.rules.kernel && later == nil:
 			later = bits
@@ -69,7 +66,7 @@ func (v *verifier) measured(h *helper.Helper) (may, known bool) {
 
 // measuredAt is the newest kernel measured that is not newer than the one asked about.
 func (v *verifier) measuredAt() (k Kernel) {
-	for _, m := range Kernels {
+	for _, m := range append(Kernels[:len(Kernels):len(Kernels)], Linux7_2) {
 		if m <= v.rules.kernel {
 			k = m
 		}

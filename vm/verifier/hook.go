@@ -134,6 +134,9 @@ func (v *verifier) findIterator(name string) {
 
 // findOperation finds the prototype of a member of a struct of operations.
 func (v *verifier) findOperation() {
+	if !gplCompatible(v.prog.spec.License) {
+		v.reject("license", "operations of the kernel must have a GPL-compatible license")
+	}
 	ops, member, ok := strings.Cut(v.prog.spec.AttachTo, ":")
 	if !ok {
 		v.unmodelled("programs of a struct of operations that is not named")

@@ -81,7 +81,7 @@ func runningKernel(t testing.TB) *kernelUnderTest {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if newest := linux(7, 2); k&^0xff > newest&^0xff {
+	if newest := Linux7_2; k&^0xff > newest&^0xff {
 		t.Skipf("the rules of %v are not known here: the newest are those of %v", k, newest)
 	}
 	if err := rlimit.RemoveMemlock(); err != nil {
@@ -270,7 +270,7 @@ func (k *kernelUnderTest) mapOf(m *mapDef) (int, error) {
 func (a kernelAnswer) reason() string {
 	lines := strings.Split(strings.TrimSpace(a.log), "\n")
 	for i := len(lines) - 1; i >= 0; i-- {
-		if l := lines[i]; !strings.HasPrefix(l, "processed") && !strings.HasPrefix(l, "stack depth") && !strings.HasPrefix(l, "verification time") && l != "" {
+		if l := lines[i]; !strings.HasPrefix(l, "processed") && !strings.HasPrefix(l, "insns processed") && !strings.HasPrefix(l, "stack depth") && !strings.HasPrefix(l, "verification time") && l != "" {
 			return l
 		}
 	}

@@ -25,6 +25,9 @@ type kfuncCall struct {
 // kfuncProto is the kernel's prototype of a function; nil if it has none of that name.
 func (v *verifier) kfuncProto(name string) *btf.FuncProto {
 	if v.opt.Types == nil {
+		if p := plainProto(name); p != nil {
+			return p
+		}
 		v.unmodelled("kfunc " + name + " without the kernel's types (BTF)")
 	}
 	var f *btf.Func
@@ -43,6 +46,9 @@ func (v *verifier) kfuncAt(at int) (c *kfuncCall, known bool) {
 	}
 	c = &kfuncCall{kfunc: k, name: name, releaseReg: -1}
 	c.helperCall = helperCall{Helper: &helper.Helper{Name: name}, function: name, fillReg: -1, sub: -1}
+	if v.rules.allTrusted && k.flags&kfRCU == 0 {
+		c.flags |= kfTrusted
+	}
 	if k.since > v.rules.kernel {
 		return c, false
 	}
@@ -53,7 +59,7 @@ func (v *verifier) kfuncAt(at int) (c *kfuncCall, known bool) {
 // kfuncArgs is how many registers a call reads.
 func (v *verifier) kfuncArgs(at int) int {
 	k, ok := kfuncOf(v.prog.kfuncs[at])
-	if !ok || v.opt.Types == nil || k.since > v.rules.kernel {
+	if !ok || v.opt.Types == nil && plainProto(v.prog.kfuncs[at]) == nil || k.since > v.rules.kernel {
 		return 5
 	}
 	if p := v.kfuncProto(v.prog.kfuncs[at]); p != nil {

@@ -157,7 +157,7 @@ func (v *verifier) kfuncMemory(c *kfuncCall, i int, r *reg) {
 	if size.kind != scalar {
 		v.rejectReg(n+1, "argument", "r%d must be a number for %s, and is %s", n+1, c.name, size.describe())
 	}
-	if !(strings.HasSuffix(p.Name, "__opt") && r.isNull()) {
+	if !((strings.HasSuffix(p.Name, "__opt") || strings.HasSuffix(p.Name, "__nullable")) && r.isNull()) {
 		saved := *r
 		if r.nullable() {
 			markNotNull(r)

@@ -17,7 +17,7 @@ type kptr struct {
 // kptrOf reads the tag of a pointer in a value; other is its name if it is of a kind that is not modelled.
 func (k *rules) kptrOf(p *btf.Pointer) (f kptr, is bool, other string) {
 	tags := tagsOf(p.Target)
-	if len(tags) == 0 {
+	if len(tags) == 0 || k.kernel < linux(5, 19) {
 		return f, false, ""
 	}
 	f.to = btf.UnderlyingType(p.Target)

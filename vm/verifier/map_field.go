@@ -32,6 +32,9 @@ func (f *fields) find(k *rules, t btf.Type, at, depth int) {
 	}
 	switch t := btf.UnderlyingType(t).(type) {
 	case *btf.Struct:
+		if k.kernel < sinceField(t.Name) {
+			return // plain data yet
+		}
 		switch t.Name {
 		case "bpf_spin_lock":
 			f.locks = append(f.locks, at)
@@ -71,12 +74,67 @@ func (f *fields) find(k *rules, t btf.Type, at, depth int) {
 	}
 }
 
+// sinceField is the first kernel that knows a struct as special.
+func sinceField(name string) Kernel {
+	switch name {
+	case "bpf_timer":
+		return linux(5, 15)
+	case "bpf_list_head", "bpf_list_node":
+		return linux(6, 2)
+	case "bpf_rb_root", "bpf_rb_node":
+		return linux(6, 3)
+	case "bpf_refcount":
+		return linux(6, 4)
+	case "bpf_wq":
+		return linux(6, 10)
+	case "bpf_res_spin_lock":
+		return linux(6, 15)
+	case "bpf_task_work":
+		return Linux6_18
+	}
+	return 0
+}
+
 // readFields finds what is special in a map's values, by the names that this kernel has for it.
 func (v *verifier) readFields(m *mapDef) {
 	m.fields = v.rules.fieldsOf(m.spec.Value)
 	if m.inner != nil {
 		v.readFields(m.inner)
 	}
+}
+
+// checkSleepableMap asks that programs which may sleep may use the map.
+func (v *verifier) checkSleepableMap(m *mapDef) {
+	t := m.spec.Type
+	if m.fields != nil && len(m.fields.locks) > 0 && v.rules.kernel < linux(6, 12) {
+		if v.rules.kernel > Linux6_1 {
+			v.unmodelled("locks in programs that may sleep")
+		}
+		v.reject("lock", "programs that may sleep cannot use maps with locks in their values, as %s", m.name)
+	}
+	switch t {
+	case ebpf.Hash, ebpf.LRUHash, ebpf.Array:
+		if v.rules.kernel < linux(5, 12) && m.spec.Flags&1 != 0 {
+			v.reject("map", "programs that may sleep need maps that are allocated beforehand, and %s is not", m.name)
+		}
+		return
+	}
+	if v.rules.kernel < Linux6_1 {
+		v.unmodelled("maps of type " + t.String() + " in programs that may sleep")
+	}
+	switch t {
+	case ebpf.PerCPUHash, ebpf.PerCPUArray, ebpf.LRUCPUHash, ebpf.ArrayOfMaps, ebpf.HashOfMaps, ebpf.RingBuf, ebpf.UserRingbuf, ebpf.InodeStorage,
+		ebpf.SkStorage, ebpf.TaskStorage, ebpf.CgroupStorage, ebpf.Arena:
+		return
+	case ebpf.Queue, ebpf.Stack:
+		if v.rules.kernel >= linux(6, 12) {
+			return
+		}
+		if v.rules.kernel > Linux6_1 {
+			v.unmodelled("maps of type " + t.String() + " in programs that may sleep")
+		}
+	}
+	v.reject("map", "programs that may sleep cannot use maps of type %s, as %s", t, m.name)
 }
 
 // checkMapFits asks that programs of this type may use the map.
@@ -90,8 +148,14 @@ func (v *verifier) checkMapFits(m *mapDef) {
 	if m.fields != nil && len(m.fields.locks) > 0 && (probe || spec.Type == ebpf.SocketFilter) {
 		v.reject("lock", "programs of type %s cannot use maps with locks in their values, as %s", spec.Type, m.name)
 	}
-	if m.fields != nil && len(m.fields.timers) > 0 && probe {
+	if m.fields != nil && len(m.fields.timers) > 0 && probe && !v.rules.probeTimers {
 		v.reject("timer", "programs of type %s cannot use maps with timers in their values, as %s", spec.Type, m.name)
+	}
+	if m.fields != nil && len(m.fields.queues) > 0 && probe {
+		v.reject("timer", "programs of type %s cannot use maps with work queues in their values, as %s", spec.Type, m.name)
+	}
+	if spec.Flags&sleepable != 0 {
+		v.checkSleepableMap(m)
 	}
 	if m.spec.Type == ebpf.StructOpsMap {
 		v.reject("map", "programs cannot use maps of type %s", m.spec.Type)

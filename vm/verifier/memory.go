@@ -78,22 +78,24 @@ func (v *verifier) atomic(in insn) {
 	if load >= 0 {
 		v.write(uint8(load))
 	}
+	stack := d.kind == ptrStack
 	a := access{reg: int(in.Dst()), off: int(in.Off), size: in.size(), value: -1, atomic: true}
 	v.access(a)
 	if load >= 0 {
 		// As if read by itself: a spilled number may be what is fetched.
 		a.value = load
-		if d.kind == ptrStack || load != int(in.Dst()) {
+		if stack || load != int(in.Dst()) {
 			v.access(a)
 		} else {
 			v.regs()[load].setUnknown()
 		}
 	}
 	if load == int(in.Dst()) {
-		// The address is gone; the write was to the same place, with the same rules.
-		if load >= 0 {
-			v.unmodelled("atomic operation that overwrites its address")
+		// The address is gone when the kernel asks whether the place may be written.
+		if stack {
+			v.unmodelled("atomic operation on the stack that overwrites its address")
 		}
+		v.rejectReg(load, "not a pointer", "r%d is its address and what the atomic operation returns", load)
 	}
 	v.access(access{reg: int(in.Dst()), off: int(in.Off), size: in.size(), write: true, value: -1, atomic: true})
 }
@@ -358,6 +360,7 @@ func (v *verifier) loadPacket(in insn) {
 	if len(v.cur.refs) > 0 {
 		v.rejectLeak()
 	}
+	v.leftRegions("a load of packet bytes")
 	if v.regs()[6].kind != ptrCtx {
 		v.rejectReg(6, "context", "loads of packet bytes by offset need the context in r6")
 	}

@@ -343,7 +343,7 @@ func sameReferences(old, cur *state, m *idMap) bool {
 	if old.lock.held && !m.match(old.lock.id, cur.lock.id) {
 		return false
 	}
-	if !old.regions.same(&cur.regions, m) {
+	if old.sleeps != cur.sleeps || !old.regions.same(&cur.regions, m) {
 		return false
 	}
 	for i := range old.refs {

@@ -2,33 +2,35 @@ package verifier
 
 // regions are what a program has entered and must leave: sections of RCU, without preemption, without interrupts.
 type regions struct {
-	rcu     bool
+	rcu     int // how many sections are nested
 	preempt int
 	irqs    []uint32 // ids, the last one disabled last
 }
 
 // inRCU reports whether pointers protected by RCU are valid here.
 func (v *verifier) inRCU() bool {
-	return v.cur.regions.rcu || v.cur.lock.held || v.prog.spec.Flags&sleepable == 0
+	return v.cur.regions.rcu > 0 || v.cur.lock.held || !v.sleeps()
 }
+
+// sleeps reports whether what runs here may sleep: the program, or a function that a work queue runs.
+func (v *verifier) sleeps() bool { return v.prog.spec.Flags&sleepable != 0 || v.cur.sleeps }
 
 // enterRegions follows the functions that begin and end them.
 func (v *verifier) enterRegions(c *kfuncCall) {
 	g := &v.cur.regions
 	switch c.name {
 	case "bpf_rcu_read_lock":
-		if g.rcu {
-			if v.rules.kernel > Linux6_18 {
-				v.unmodelled("nested sections of RCU")
-			}
+		if g.rcu > 0 && !v.rules.nestedRCU {
 			v.reject("rcu", "sections of RCU cannot be nested")
 		}
-		g.rcu = true
+		g.rcu++
 	case "bpf_rcu_read_unlock":
-		if !g.rcu {
+		if g.rcu == 0 {
 			v.reject("rcu", "there is no section of RCU that could be left")
 		}
-		g.rcu = false
+		if g.rcu--; g.rcu > 0 {
+			return
+		}
 		v.cur.each(func(r *reg) {
 			if r.flags&rcu != 0 {
 				r.flags = r.flags&^(rcu|maybeNull) | untrusted
@@ -61,7 +63,7 @@ func (v *verifier) leaveIterators() {
 func (v *verifier) noSleepHere(name string) {
 	g := &v.cur.regions
 	switch {
-	case g.rcu:
+	case g.rcu > 0:
 		v.reject("sleep", "%s may sleep, which is not allowed in a section of RCU", name)
 	case g.preempt > 0:
 		v.reject("sleep", "%s may sleep, which is not allowed while preemption is disabled", name)
@@ -76,7 +78,7 @@ func (v *verifier) leftRegions(where string) {
 	switch {
 	case len(g.irqs) > 0:
 		v.reject("interrupts", "interrupts are still disabled at %s", where)
-	case g.rcu:
+	case g.rcu > 0:
 		v.reject("rcu", "a section of RCU has not been left at %s", where)
 	case g.preempt > 0:
 		v.reject("preemption", "preemption is still disabled at %s", where)

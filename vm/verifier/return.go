@@ -8,7 +8,7 @@ import (
 // checkReturn asks that the program returns what its type may return.
 func (v *verifier) checkReturn() {
 	f := v.cur.frame()
-	if v.returnsNothing(f) {
+	if v.returnsNothing(f) || f.sub != 0 && !f.async && v.subs[f.sub].void() {
 		return
 	}
 	r := v.read(0)
@@ -22,7 +22,7 @@ func (v *verifier) checkReturn() {
 		}
 		return
 	}
-	lo, hi, ok := returnRange(v.prog.spec)
+	lo, hi, ok := returnRange(v.prog.spec, v.rules.kernel)
 	switch v.prog.spec.Type {
 	case ebpf.LSM:
 		lo, hi, ok = v.lsmReturn()
@@ -43,6 +43,15 @@ func (v *verifier) checkReturn() {
 		return
 	}
 	v.returnWithin(r, lo, hi, "the program")
+}
+
+// void reports whether a function has no result, as its types say.
+func (s *subprogram) void() bool {
+	if s.typ == nil {
+		return false
+	}
+	_, void := btf.UnderlyingType(s.typ.Return).(*btf.Void)
+	return void
 }
 
 // returnsNothing reports whether what the program implements has no result.
@@ -76,7 +85,7 @@ func (v *verifier) returnWithin(r *reg, lo, hi int64, who string) {
 }
 
 // returnRange is what programs of a type may return; false if that is anything.
-func returnRange(s *ebpf.ProgramSpec) (lo, hi int64, limited bool) {
+func returnRange(s *ebpf.ProgramSpec, kernel Kernel) (lo, hi int64, limited bool) {
 	switch s.Type {
 	case ebpf.CGroupSockAddr:
 		switch s.AttachType {
@@ -84,6 +93,9 @@ func returnRange(s *ebpf.ProgramSpec) (lo, hi int64, limited bool) {
 			ebpf.AttachCgroupInet4GetSockname, ebpf.AttachCgroupInet6GetSockname:
 			return 1, 1, true
 		case ebpf.AttachCGroupInet4Bind, ebpf.AttachCGroupInet6Bind:
+			if kernel < linux(5, 12) {
+				return 0, 1, true
+			}
 			return 0, 3, true
 		}
 		return 0, 1, true

@@ -62,6 +62,7 @@ type state struct {
 	refs    []reference
 	lock    lock
 	regions regions
+	sleeps  bool // in a function that a work queue runs
 
 	parent   *state
 	branches int

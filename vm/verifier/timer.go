@@ -32,6 +32,7 @@ func (v *verifier) asyncCallback(c *helperCall, args argsOf) {
 	sub := v.subs[c.sub]
 	sub.isAsync = true
 	s := &state{branches: 1, first: sub.start, last: at, size: 2000}
+	s.sleeps = c.function == "bpf_wq_set_callback_impl"
 	f := v.newFrame(c.sub, -1, 0)
 	f.async = true
 	f.asyncEntry = caller.asyncEntry + 1

@@ -15,6 +15,7 @@ const (
 	Linux6_1  Kernel = 6<<16 | 1<<8
 	Linux6_12 Kernel = 6<<16 | 12<<8
 	Linux6_18 Kernel = 6<<16 | 18<<8
+	Linux7_2  Kernel = 7<<16 | 2<<8 // by the rules of 6.18, with what has been seen to be new
 )
 
 // Later are the versions between a kernel and the newest one known here, in their order.
@@ -111,7 +112,11 @@ type rules struct {
 	memoryNotNull bool // 6.4: records and trusted pointers are known not to be null
 	exactPointers bool // before 6.3: pointers of most kinds must be the very same for a state to be covered
 	globalPackets bool // 6.2, though brought to some older ones: global functions that move the packet say so
-	filledLongs   bool // 6.12: numbers and texts that helpers write need not be there before
+	filledPaths   bool // 6.12: paths that a helper writes need not be there before
+	voidGlobals   bool // 7.2: global functions may return nothing
+	probeTimers   bool // 7.2: probes may use maps with timers
+	nestedRCU     bool // 7.0: sections of RCU may be nested
+	allTrusted    bool // 7.0: what functions of the kernel are given must be trusted, whatever they say
 	cpuRange      bool // 6.10: the number of the CPU has a bound
 }
 
@@ -125,7 +130,7 @@ func rulesOf(k Kernel) *rules {
 		stackPrecision: since(6, 8), lazyPrecision: since(6, 2), uninitStack: since(5, 10), uninitBelow: since(6, 8), miscIsScalar: since(6, 9), longHistory: since(6, 12),
 		callbackLoops: since(6, 8), callbacks: since(5, 13), loopHelper: since(5, 17), staticRegs: since(6, 15), staticStack: since(6, 18),
 		mayGoto: since(6, 9), isaV4: since(6, 6), fetchAtomics: since(5, 12), acquire: since(6, 15),
-		stackRound16: since(6, 9), privateStack: since(6, 13), tailReachable: since(6, 18), helperAccess: since(6, 14), cpuRange: since(6, 10), memoryNotNull: since(6, 4), exactPointers: !since(6, 3), globalPackets: since(6, 2), filledLongs: since(6, 12), constantKeys: since(6, 14), voidCasts: since(6, 17), swapBits: since(6, 18), trustedArgs: since(6, 2), longJumps: since(6, 1), wholeRecords: since(5, 18), freeIDs: since(6, 12), ctxImmediates: since(6, 4),
+		stackRound16: since(6, 9), privateStack: since(6, 13), tailReachable: since(6, 18), helperAccess: since(6, 14), cpuRange: since(6, 10), voidGlobals: since(7, 2), probeTimers: since(7, 2), nestedRCU: since(7, 0), allTrusted: since(7, 0), memoryNotNull: since(6, 4), exactPointers: !since(6, 3), globalPackets: since(6, 2), filledPaths: since(6, 12), constantKeys: since(6, 14), voidCasts: since(6, 17), swapBits: since(6, 18), trustedArgs: since(6, 2), longJumps: since(6, 1), wholeRecords: since(5, 18), freeIDs: since(6, 12), ctxImmediates: since(6, 4),
 	}
 	if r.mixedBounds {
 		r.deduceRounds = 2

@@ -479,3 +479,13 @@ SEC("tc") int wrong_type_bad(struct __sk_buff *skb)
 	bpf_cpumask_release(bpf_cpumask_create());
 	return 0;
 }
+struct { NUMBER(type, QUEUE); NUMBER(max_entries, 16); TYPE(value, u64); } sleepy_queue SEC(".maps");
+struct { NUMBER(type, STACK_TRACE); NUMBER(max_entries, 16); NUMBER(key_size, 4); NUMBER(value_size, 1016); } sleepy_stacks SEC(".maps");
+struct { NUMBER(type, PERF_EVENT_ARRAY); NUMBER(key_size, 4); NUMBER(value_size, 4); } sleepy_output SEC(".maps");
+SEC("syscall") int maps_that_sleep(void *ctx) { u64 v = 3; u32 k = 1; u64 *c = map_lookup_elem(&counts, &k); map_push_elem(&sleepy_queue, &v, 0); return c ? *c : 0; }
+SEC("syscall") int maps_that_sleep_bad(void *ctx) { u64 v = 3; perf_event_output(ctx, &sleepy_output, 0, &v, 8); return 0; }
+STATIC int in_static(u32 n) { sum += n; return n; }
+NEVER int in_global(u32 n) { sum += n; return n; }
+SEC("tc") int rcu_static(struct __sk_buff *skb) { bpf_rcu_read_lock(); int n = in_static(skb->len); bpf_rcu_read_unlock(); return n; }
+SEC("tc") int rcu_global(struct __sk_buff *skb) { bpf_rcu_read_lock(); int n = in_global(skb->len); bpf_rcu_read_unlock(); return n; }
+SEC("tc") int preempt_global(struct __sk_buff *skb) { bpf_preempt_disable(); int n = in_global(skb->len); bpf_preempt_enable(); return n; }
