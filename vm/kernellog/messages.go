@@ -215,7 +215,7 @@ var messages = []message{
 	{pattern: pattern{text: `^jump out of range from insn (\d+) to (-?\d+)`}, rule: "jump", text: "the jump leads from instruction $1 to $2, outside of its function", insn: 1},
 	{pattern: pattern{text: `^jump into the middle of ldimm64`}, rule: "jump", text: "a jump leads into the middle of a 64-bit immediate load"},
 	{pattern: pattern{text: `^last insn is not an exit or jmp`}, rule: "fall through", text: "the function does not end with an exit or a jump"},
-	{pattern: pattern{text: `^invalid BPF_LD_IMM insn|invalid bpf_ld_imm64|unrecognized bpf_ld_imm64|BPF_\w+ uses reserved fields|unknown opcode ([0-9a-f]+)|uses reserved fields|invalid may_goto|addr_space_cast insn|invalid atomic operand size|BPF_\w+ is not supported|unsupported`}, rule: "opcode", text: "this kernel does not know the instruction, or a part of it that must be 0 is not", advice: "compile for an older instruction set: -mcpu=v3 or -mcpu=v2"},
+	{pattern: pattern{text: `^invalid BPF_LD_IMM insn|invalid bpf_ld_imm64|unrecognized bpf_ld_imm64|BPF_\w+ uses reserved fields|unknown opcode ([0-9a-f]+)|uses reserved fields|uses invalid atomic opcode|invalid may_goto|addr_space_cast insn|invalid atomic operand size|BPF_\w+ is not supported|unsupported`}, rule: "opcode", text: "this kernel does not know the instruction, or a part of it that must be 0 is not", advice: "compile for an older instruction set: -mcpu=v3 or -mcpu=v2"},
 	{pattern: pattern{text: `^div by zero|^BPF_(?:DIV|MOD).* by 0`}, rule: "division", text: "division by zero"},
 	{pattern: pattern{text: `^invalid shift (-?\d+)`}, rule: "shift", text: "shift by $1 bits"},
 	{pattern: pattern{text: `^frame pointer is read only`}, rule: "frame pointer", text: "r10 is read only"},
