@@ -157,7 +157,7 @@ var messages = []message{
 	{pattern: pattern{text: `^release (?:helper|kernel function) \S+ expects referenced`}, rule: "reference", text: "what is released has not been acquired", advice: "release what the acquiring call returned, once"},
 	{pattern: pattern{text: `^(?:R(\d+) must have zero offset|dereference of modified (\S+) ptr R(\d+) off=(-?\d+) disallowed)`}, rule: "offset", text: "a pointer that must be as it was got has been moved", advice: "give the pointer itself; keep a moved copy in another variable"},
 	{pattern: pattern{text: `function calls are not allowed while holding a lock`}, rule: "lock", text: "nothing may be called while a lock is held, except what gives it back", advice: "call before the lock is taken, or after it is given back"},
-	{pattern: pattern{text: `spin_lock-ed region|bpf_spin_unlock is missing|cannot be used inside bpf_.*lock`}, rule: "lock", text: "the lock is still held here", advice: "give the lock back on this path too"},
+	{pattern: pattern{text: `spin_lock-ed region|bpf_spin_unlock is missing|cannot be used inside bpf_.*lock`}, rule: "lock", text: "the lock or section is still held here", advice: "give it back on this path too"},
 	{pattern: pattern{text: `^Locking two bpf_spin_locks are not allowed|Acquiring .* while holding`}, rule: "lock", text: "a lock is held already"},
 	{pattern: pattern{text: `bpf_spin_unlock (?:without taking a lock|of different lock)`}, rule: "lock", text: "the lock that is given back is not held"},
 	{pattern: pattern{text: `bpf_spin_lock cannot be accessed directly|cannot be accessed directly by load/store`}, rule: "special field", text: "locks, timers and the like are for their helpers only"},
@@ -205,6 +205,23 @@ var messages = []message{
 	{pattern: pattern{text: `^At (?:\w+ )+exit the register R(\d+) is not a scalar value`}, rule: "return value", text: "what is returned in r$1 must be a number", reg: 1, advice: "return a number"},
 	{pattern: pattern{text: `^R(\d+) not a scalar value`}, rule: "return value", text: "what is in r$1 must be a number", reg: 1},
 	{pattern: pattern{text: `Global function (\S+?)\(\) doesn't return scalar`}, rule: "return value", text: "the global function $1 must return a number"},
+
+	// Dynptrs, iterators, sections and what the kernel's functions are given.
+	{pattern: pattern{text: `arg (\d+) is an unacquired reference`}, rule: "reference", text: "argument $1 is not held: it was never acquired, or is released already", advice: "release what was acquired, once, and nothing else"},
+	{pattern: pattern{text: `^cannot overwrite referenced dynptr`}, rule: "reference", text: "a dynptr that holds something would be overwritten, and what it holds lost", advice: "submit or discard it first"},
+	{pattern: pattern{text: `^release kernel function (\S+) expects refcounted`}, rule: "reference", text: "$1 releases what was acquired, and this was not", advice: "release what the acquiring function returned, once"},
+	{pattern: pattern{text: `^Unsupported reg type (\S+) for (bpf_\S+)`}, rule: "argument", text: "$2 cannot be given a $1", advice: "give it memory of a map's value"},
+	{pattern: pattern{text: `^expected uninitialized (\S+) as arg #(\d+)`}, rule: "argument", text: "argument $2 must be an $1 that is not in use", advice: "destroy it first, or use another one"},
+	{pattern: pattern{text: `does not allow writes to packet data|no write support to (\S+) at off (\d+)`}, rule: "read only", text: "this may be read and not written by programs of this type"},
+	{pattern: pattern{text: `^unmatched (?:attempt to enable preemption|rcu read unlock)|^nested rcu read lock|^cannot restore irq state out of order`}, rule: "lock", text: "sections are ended by who has begun them, in the reverse order, and not begun twice", advice: "pair begin and end on every path"},
+	{pattern: pattern{text: `cannot be used inside (bpf_\w+)-ed region`}, rule: "lock", text: "the section that $1 has begun is not ended here", advice: "end it on this path too"},
+	{pattern: pattern{text: `^kernel func (\S+) requires RCU critical section`}, rule: "lock", text: "$1 is called inside of a section of RCU only", advice: "call bpf_rcu_read_lock before, and bpf_rcu_read_unlock behind it"},
+	{pattern: pattern{text: `^program must be sleepable to call sleepable kfunc (\S+)`}, rule: "sleep", text: "$1 may sleep, this program may not", advice: "make the program sleepable (SEC(\"fentry.s/…\") and the like), or use another function"},
+	{pattern: pattern{text: `^off (\d+) doesn't point to 'struct (bpf_\w+)' that is at (\d+)`}, rule: "special field", text: "the $2 of the value is at offset $3, not at $1"},
+	{pattern: pattern{text: `^(\w+) pointer in R(\d+) map_uid=\d+ doesn't match map pointer in R(\d+)`}, rule: "argument", text: "the $1 in r$2 is of another map than the one in r$3", reg: 2},
+	{pattern: pattern{text: `^tracing progs cannot use (bpf_\w+)`}, rule: "map", text: "programs that trace cannot use maps with a $1 in their values"},
+	{pattern: pattern{text: `^invalid access to flow keys off=(\d+) size=(\d+)`}, rule: "bounds", text: "$2 bytes at offset $1 do not lie in struct bpf_flow_keys"},
+	{pattern: pattern{text: `^Invalid format string`}, rule: "constant", text: "the format does not fit the arguments, or has what the kernel does not print"},
 
 	// Flow.
 	{pattern: pattern{text: `^back-edge from insn (\d+) to (\d+)`}, rule: "infinite loop", text: "the jump from instruction $1 back to $2 makes a loop, which this kernel or program type does not allow", insn: 1, advice: adviseLoop},
