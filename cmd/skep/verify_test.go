@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"os"
 	"os/exec"
@@ -90,5 +91,35 @@ func TestVerifyProfile(t *testing.T) {
 		if !strings.Contains(out, want) {
 			t.Errorf("%q is not in\n%s", want, out)
 		}
+	}
+}
+
+// TestRefusedScript asks that a script whose loop has no end for the verifier is explained, whoever refuses it.
+func TestRefusedScript(t *testing.T) {
+	if ktest.Emulated() {
+		t.Skip("a million instructions are walked several times")
+	}
+	const script = "BEGIN { $i = 0; while ($i < 10000000) { $i++; } }"
+	for _, host := range []string{"user", "kernel"} {
+		t.Run(host, func(t *testing.T) {
+			words := []string{"skep", "--host", "user", "-c", "/bin/true", "-e", script}
+			if host == "kernel" {
+				ktest.Need(t, ktest.Root, ktest.RingBuf)
+				words = []string{"skep", "-v", "-e", script}
+			}
+			var stdout, stderr bytes.Buffer
+			if code := runSkep(t, t.TempDir(), words, &stdout, &stderr); code == 0 {
+				t.Error("the script runs")
+			}
+			wants := []string{"finds no end of this loop", "the program is too complex", "\n    walked ", "\n    states r"}
+			if host == "kernel" {
+				wants = append(wants, "\nBPF program is too large. Processed 1000001 insn")
+			}
+			for _, want := range wants {
+				if !strings.Contains(stderr.String(), want) {
+					t.Errorf("%q is not in\n%s", want, stderr.String())
+				}
+			}
+		})
 	}
 }

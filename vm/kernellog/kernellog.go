@@ -76,6 +76,9 @@ func Explain(text string) (*Explanation, error) {
 					e.Known = "r" + itoa(reg) + " is " + known
 				}
 				e.Path = l.causes(last, reg, f.pointer)
+				if f.rule == "not a pointer" {
+					e.notPointer(l, last, reg, known)
+				}
 			}
 			if f.rule == "reference" || f.rule == "lock" {
 				e.Path = l.branches(last, f.from)
@@ -86,4 +89,25 @@ func Explain(text string) (*Explanation, error) {
 		e.At.Insn = f.insn
 	}
 	return e, nil
+}
+
+// notPointer says more of what is followed and is none: a null pointer, or one that a call has made invalid, which the log does not show.
+func (e *Explanation) notPointer(l *parsed, i, reg int, known string) {
+	switch {
+	case known == "a number 0":
+		e.Rule, e.Advice = "null", adviseNull
+		e.Text = "r" + itoa(reg) + " is null on this path: it must be compared with 0 before it is followed"
+	case strings.Contains(known, "pointer"):
+		e.Known = ""
+		for i = l.before(i); i >= 0; i = l.before(i) {
+			if l.events[i].regs[reg] != "" {
+				return
+			}
+			if m := callCode.find(l.events[i].code); m != nil && m[1] != "pc" {
+				e.Path = append([]Cause{{l.place(i), m[1] + " makes r" + itoa(reg) + " unusable, which was " + known}}, e.Path...)
+				e.Advice = "get the pointer again behind the call, or use it before"
+				return
+			}
+		}
+	}
 }

@@ -29,7 +29,7 @@ var (
 	stateLine = pattern{text: `^(?:\d+: )?(?:frame\d+: )?(R\d+.*)$`}
 	sourceAt  = pattern{text: `^(.*) @ (\S+:\d+)(?::\d+)?$`}
 	register  = pattern{text: `R(\d+)(?:_[a-z]+)?=(?:([^\s(]*)\(([^)]*(?:\([^)]*\)[^)]*)*)\)|(\S+))`}
-	noise     = pattern{text: `^(?:processed \d+ insns|verification time|stack depth|mark_precise|last_idx|regs=|parent |returning from|caller:|callee:|propagating|Func#|func#|Validating|arg#\d+ .* |old state|cur state|live regs|max_states|peak_states|total_states|-- (BEGIN|END)|libbpf:|Live regs|\(\d+ line|load program: [a-z ]+:$|Error|error|BTF_KIND|\.\.\.|\.{3})`}
+	noise     = pattern{text: `^(?:processed \d+ insns|verification time|stack depth|mark_precise|\d+: BUG_|last_idx|regs=|parent |returning from|caller:|callee:|propagating|Func#|func#|Validating|arg#\d+ type is not|Unrecognized arg#|old state|cur state|live regs|max_states|peak_states|total_states|-- (BEGIN|END)|libbpf:|Live regs|\(\d+ line|load program: [a-z ]+:$|Error|error|BTF_KIND|\.\.\.|\.{3})`}
 	// branchState stands behind a branch of which one way is taken: "goto pc+4 19: R0=1".
 	branchState = pattern{text: ` \d+: (?:frame\d+: )?`}
 	liveLine    = pattern{text: `^\d+: [.0-9]{10} \(`}

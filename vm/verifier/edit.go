@@ -90,6 +90,7 @@ type fix struct {
 	replace bool // the instruction is replaced, not preceded
 	license string
 	after   *fix // a second place, later in the program
+	behind  bool // jumps to the instruction pass the fix by: it is for who comes from the one before
 	to      int  // where the last of the instructions jumps, in the place of the branch behind it; 0 if it does not
 }
 
@@ -120,10 +121,10 @@ func (f *fix) apply(p *program) *program {
 		c.insns[f.at] = f.insns[0]
 		return &c
 	}
-	edited := c.insert(f.at, f.insns)
+	edited := c.insert(f.at, f.insns, f.behind)
 	if f.to > 0 {
 		last, to := f.at+len(f.insns)-1, f.to
-		if to > f.at {
+		if to > f.at || f.behind && to == f.at {
 			to += len(f.insns)
 		}
 		edited.insns[last].Off = int16(to - last - 1)
@@ -132,8 +133,8 @@ func (f *fix) apply(p *program) *program {
 	return edited
 }
 
-// insert is the program with instructions before one of its own. Jumps to that one lead to those inserted.
-func (p *program) insert(at int, insns []insn) *program {
+// insert is the program with instructions before one of its own. Jumps to that one lead to those inserted, unless they pass by.
+func (p *program) insert(at int, insns []insn, passBy bool) *program {
 	n := len(insns)
 	moved := func(slot int) int {
 		if slot >= at {
@@ -142,7 +143,7 @@ func (p *program) insert(at int, insns []insn) *program {
 		return slot
 	}
 	target := func(slot int) int {
-		if slot > at {
+		if slot > at || passBy && slot == at {
 			return slot + n
 		}
 		return slot
@@ -224,6 +225,8 @@ func (r *Rejection) fixes(p *program) []fix {
 		f.stack()
 	case "reference":
 		f.release()
+	case "argument":
+		f.drop()
 	case "lock":
 		f.unlock()
 	case "return value":

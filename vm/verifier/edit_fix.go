@@ -349,6 +349,19 @@ func (f *fixer) around(at, not int, insns []insn, text string) {
 		insns = slices.Concat([]insn{mov(keep, 0)}, insns, []insn{mov(0, keep)})
 	}
 	f.add(at, insns, "%s", text)
+	if f.isTarget(at) && at > 0 {
+		f.all = append(f.all, fix{at: at, insns: insns, behind: true, text: fmt.Sprintf("%s  behind instruction %d,", text, at-1)})
+	}
+}
+
+// isTarget reports whether a jump leads to the instruction.
+func (f *fixer) isTarget(at int) bool {
+	for i := 0; i < len(f.p.insns); i += f.p.insns[i].width() {
+		if in := f.p.insns[i]; in.isJump() && !in.isCall() && !in.isExit() && in.target(i) == at {
+			return true
+		}
+	}
+	return false
 }
 
 // inverse has the comparisons that hold where another one does not.
@@ -420,6 +433,14 @@ func (f *fixer) returnValue() {
 		f.add(f.r.Insn, []insn{newInsn(classJMP|jLE, 0, 0, 1, int(hi)), movImm(0, int(lo))}, "if ((u64)r0 > %d) r0 = %d;", hi, lo)
 	}
 	f.add(f.r.Insn, []insn{movImm(0, int(lo))}, "r0 = %d;", lo)
+}
+
+// drop leaves out a call that releases what is not held.
+func (f *fixer) drop() {
+	if !f.in.isHelper() || f.in.Imm != 132 && f.in.Imm != 133 && f.in.Imm != 86 { // ringbuf_submit, ringbuf_discard, sk_release
+		return
+	}
+	f.all = append(f.all, fix{at: f.r.Insn, insns: []insn{movImm(0, 0)}, replace: true, text: "without bpf_" + helperName(f.in.Imm) + ": what it would release is not held here,"})
 }
 
 // wide makes an operation on a pointer one of 64 bits.

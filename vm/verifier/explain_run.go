@@ -29,14 +29,14 @@ func (r *Rejection) Walk() []int {
 	return path
 }
 
-// Accessed is how many bytes the refused instruction accesses and how far from the register that the rejection is about, 0 if it is no
-// load or store.
-func (r *Rejection) Accessed() (off, size int) {
-	in := r.prog.insns[r.Insn]
-	if c := in.class(); c != classLDX && c != classST && c != classSTX {
-		return 0, 0
+// OfMapValue reports whether the rejection is about memory of a map's value.
+func (r *Rejection) OfMapValue() bool {
+	if r.at == nil {
+		return false
 	}
-	return int(in.Off), in.size()
+	in := r.prog.insns[r.Insn]
+	regs := &r.at.frame().regs
+	return r.reg >= 0 && regs[r.reg].kind == ptrMapValue || in.isALU() && regs[in.Dst()].kind == ptrMapValue
 }
 
 // Register is the one that the rejection is about, -1 if it is about none.

@@ -118,6 +118,15 @@ func (t *tracer) strays(in code.Insn, r *[11]uint64) string {
 			return ""
 		}
 	}
+	text := func(f foundValue) string {
+		return fmt.Sprintf("an access of %d bytes at offset %d of a value of %s, which has %d bytes", size, int64(addr-f.addr), f.t.name, f.t.ValueSize())
+	}
+	if far := int64(1) << 33; t.s.rejection.OfMapValue() && len(t.found) > 0 {
+		// Only what the machine will refuse: other memory may be as near.
+		if off := int64(addr - t.found[0].addr); off > -far && off < far && !t.s.given(addr, size) {
+			return text(t.found[0])
+		}
+	}
 	for _, m := range t.s.tables {
 		for _, region := range m.Regions() {
 			if addr-region.Base >= region.Size || m.MaxEntries() <= 1 {
@@ -125,12 +134,18 @@ func (t *tracer) strays(in code.Insn, r *[11]uint64) string {
 			}
 			for _, f := range t.found {
 				if f.t == m {
-					return fmt.Sprintf("an access of %d bytes at offset %d of a value of %s, which has %d bytes", size, int64(addr-f.addr), m.name, m.ValueSize())
+					return text(f)
 				}
 			}
 		}
 	}
 	return ""
+}
+
+// given reports whether memory is the program's.
+func (s *search) given(addr, size uint64) bool {
+	_, err := s.thread.Memory(addr, size, false)
+	return err == nil
 }
 
 // reach is called at the refused instruction.
