@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -240,6 +241,33 @@ func TestRecordingKilled(t *testing.T) {
 	}
 	if _, errs, exit = replayed(t, file); exit != 1 || !strings.Contains(errs, ": a block is damaged: ") {
 		t.Errorf("damaged: exit code %d, %s", exit, errs)
+	}
+}
+
+// TestOldRecordings replays a file that an earlier skep has made: what it says does not change.
+func TestOldRecordings(t *testing.T) {
+	ktest.Oldest(t)
+	if runtime.GOARCH != "amd64" {
+		t.Skip("the file is of amd64")
+	}
+	const file = "testdata/recordings/version1.rec"
+	path, err := filepath.Abs(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ script, want string }{
+		{"", "begin\n" + strings.Repeat("work ends\n", 5) + "end\n\n\n@[work, root, \n        internal/runtime/syscall/linux.Syscall6+14\n]: 3\n@fds[true]: 8"},
+		{`tracepoint:sched:* { @[probe, args.prio, args.group_dead] = count(); }`, "@[tracepoint:sched:sched_process_exit, 120, true]: 1\n@[tracepoint:sched:sched_process_exit, 120, false]: 4"},
+		{`tracepoint:syscalls:sys_exit_openat { @t[tid] = nsecs; } END { printf("%s %d\n", strftime("%Y-%m-%d %H:%M:%S", nsecs), len(@t)); clear(@t); }`, "2026-11-30 22:16:17 1"},
+		{`tracepoint:syscalls:sys_enter_openat { @[ppid > 0, pcomm, gid, cpu < 2, args.flags & 3] = count(); }`, "@[true, skep5, 0, true, 0]: 8"},
+	} {
+		words := []string{path, "-q"}
+		if c.script != "" {
+			words = append(words, "-e", c.script)
+		}
+		if out, errs, exit := replayed(t, words...); out != c.want || errs != "" || exit != 0 {
+			t.Errorf("%s: exit code %d, %q, want %q; %s", c.script, exit, out, c.want, errs)
+		}
 	}
 }
 

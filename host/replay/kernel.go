@@ -312,6 +312,13 @@ func (k *kernelSource) stack(at stackKey, errno int) []uint64 {
 	return frames
 }
 
+// Disable stops the programs, which looks at the rings.
+func (k *kernelSource) Disable() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.Session.Disable()
+}
+
 // SyncProcesses passes it on.
 func (k *kernelSource) SyncProcesses() {
 	if s, ok := k.Session.(host.ProcessSyncer); ok {
