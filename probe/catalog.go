@@ -20,6 +20,8 @@ type ExpandOptions struct {
 	Max int // most points, 0 for no limit
 	// Unsafe takes places in user programs of which it is not known that an instruction begins there.
 	Unsafe bool
+	// KeepsStacks says that the host's uretprobes change nothing on the stack, so that functions of Go may have them.
+	KeepsStacks bool
 }
 
 // Error says why a pattern means nothing. From and To are the bytes of the pattern that are wrong.

@@ -152,7 +152,7 @@ func (e *expansion) inBinary(kind Kind, path string, cpp bool) error {
 		return failed
 	}
 	defer e.c.release(file)
-	if kind == Uretprobe && file.IsGo() {
+	if kind == Uretprobe && file.IsGo() && !e.opt.KeepsStacks {
 		failed := e.errorf(1, "a uretprobe would crash %s: it is a Go program, whose stacks move", path)
 		failed.Hint = "use a uprobe, at the function's entry or at one of its return instructions (function+offset)"
 		return failed

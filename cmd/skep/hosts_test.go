@@ -54,6 +54,12 @@ func oneLiners() []oneLiner {
 			work: []string{"-raise=15", "getppid", "1"}},
 		{name: "names", script: `tracepoint:syscalls:sys_enter_getppid /tid == cpid/ { @[comm] = count(); }`, work: []string{"-comm=bee", "getppid", "5"}},
 		{name: "stacks", script: `tracepoint:syscalls:sys_enter_getppid /tid == cpid/ { @[ustack] = count(); }`, work: []string{"getppid", "5"}},
+		{name: "formats", script: `tracepoint:syscalls:sys_enter_getppid /tid == cpid/ { $t = (1, "two", comm); printf("%-6s|%4d|%x|%c|%s|%r|%s\n", comm, 42, 255, 65, $t.1, buf("ab\x01", 3), ntop(0x0100007f));
+			printf("%d %d %d %d %s\n", rand % 10 < 10, cgroup > 0, nsecs > 0, elapsed > 0, probe); print((pid == tid, ppid > 0, strncmp(comm, "work", 4), strlen(comm)));
+			print($t); @c[comm, tid == pid] = count(); for ($kv : @c) { print($kv.0); } }`, work: []string{"getppid", "2"}},
+		{name: "aggregations", script: `tracepoint:syscalls:sys_enter_write /tid == cpid && args.count == 100/ { @n++; @h = hist(@n); @l = lhist(@n, 0, 60, 10); @a[@n % 3] = avg(@n); @s[comm] = stats(@n);
+			@m = max(@n); @i = min(@n); @t = (@n, comm); if (@n % 10 == 0) { clear(@i); } for ($i : 0..5) { if ($i == 3) { break; } @w = $i; } }`,
+			work: []string{"write", "50", "100", "/dev/null"}},
 		{name: "copied stacks", script: `tracepoint:syscalls:sys_enter_getppid /tid == cpid/ { @[dw_ustack(6)] = count(); }`, work: []string{"getppid", "5"}},
 		{name: "stacks of others", script: `tracepoint:sched:sched_process_exit /pid == cpid && tid == pid/ { print(ustack(1)); } tracepoint:signal:signal_deliver /pid == cpid && args.sig == 15/ { print(ustack(1)); }`,
 			work: []string{"-raise=15", "getppid", "1"}},

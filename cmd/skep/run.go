@@ -48,7 +48,7 @@ func runTrace(env *environment, args []string) int {
 func runScript(env *environment, o *options) int {
 	t := &tracing{environment: env, options: o}
 	if t.needsSupervisor() {
-		if code, supervised := supervise(env); !supervised {
+		if code, supervised := supervise(env, len(o.program) == 0 && o.file == "-" && isTerminal(os.Stdin)); !supervised {
 			return code
 		}
 	}

@@ -30,8 +30,9 @@ func (t *tracing) needsSupervisor() bool {
 
 // supervise runs skep as a child that traces, and returns its exit code. A tracer that is killed (SIGKILL) cannot take its breakpoints
 // out of a process that was there before it, and the first of them would end that. So what people see, and kill, is another process than
-// the tracer, which is told of its end and lets go in order. supervised says that this is the tracer.
-func supervise(env *environment) (exit int, supervised bool) {
+// the tracer, which is told of its end and lets go in order. typed says that a script may be read from a terminal, supervised that this is
+// the tracer.
+func supervise(env *environment, typed bool) (exit int, supervised bool) {
 	if os.Getenv(superviseMark) != "" {
 		os.Unsetenv(superviseMark)
 		signal.Ignore(syscall.SIGTTOU) // it writes to a terminal from the background
@@ -39,8 +40,8 @@ func supervise(env *environment) (exit int, supervised bool) {
 	}
 	cmd := &exec.Cmd{
 		Path: "/proc/self/exe", Args: os.Args, Env: append(os.Environ(), superviseMark+"=1"), Stdin: os.Stdin, Stdout: env.stdout.file, Stderr: env.stderr,
-		// Of its own group, so that what is sent to ours, by a terminal or by timeout(1), does not end it.
-		SysProcAttr: &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM, Setpgid: true},
+		// Of its own group, so that what is sent to ours, by a terminal or by timeout(1), does not end it; unless it is to read a script there.
+		SysProcAttr: &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM, Setpgid: !typed},
 	}
 	signals := make(chan os.Signal, 16)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2)

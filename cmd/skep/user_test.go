@@ -286,3 +286,50 @@ func TestUserFunctionsDetached(t *testing.T) {
 	}
 	w.End()
 }
+
+const goFunctions = `package main
+
+import "os"
+
+//go:noinline
+func deep(n int) int {
+	var pad [600]byte
+	pad[n%600] = 1
+	if n == 0 {
+		return 0
+	}
+	return deep(n-1) + int(pad[n%600])
+}
+
+func main() {
+	sum, done := 0, make(chan int)
+	for range 20 {
+		go func() { done <- deep(100) }()
+	}
+	for range 20 {
+		sum += <-done
+	}
+	if sum != 2000 {
+		os.Exit(1)
+	}
+}`
+
+// TestUserGoFunctions sees functions of Go return, whose stacks are moved meanwhile.
+func TestUserGoFunctions(t *testing.T) {
+	ktest.Oldest(t)
+	ktest.NeedTool(t, "go")
+	dir := t.TempDir()
+	source, program := filepath.Join(dir, "main.go"), filepath.Join(dir, "program")
+	if err := os.WriteFile(source, []byte(goFunctions), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	build := exec.Command("go", "build", "-o", program, source)
+	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=")
+	if text, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, text)
+	}
+	out, errs, exit := runUser(t, program, strings.ReplaceAll(`uretprobe:$:main.deep { @n = count(); @sum = sum(retval); }`, "$", program))
+	if exit != 0 || errs != "" || out != "@n: 2020\n@sum: 101000" {
+		t.Errorf("exit code %d, %s, %s; want 2020 returns of 101000 in all", exit, errs, out)
+	}
+}

@@ -2,14 +2,12 @@ package user
 
 import (
 	"encoding/binary"
+	"slices"
 	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
-
-// kernelSignal is the si_code of the SIGTRAP of a breakpoint.
-const kernelSignal = 0x80
 
 // breakHit deals with a task that may have reached a breakpoint: false if SIGTRAP is the task's own.
 func (t *tracer) breakHit(k *task) bool {
@@ -21,7 +19,7 @@ func (t *tracer) breakHit(k *task) bool {
 		return false
 	}
 	b := k.space.breaks[breakAddress(&regs)]
-	if info, err := getSiginfo(k.tid); b == nil || err != nil || info.code != kernelSignal {
+	if info, err := getSiginfo(k.tid); b == nil || err != nil || info.code != breakSignal {
 		return false
 	}
 	setAddress(&regs, b.addr)
@@ -30,18 +28,19 @@ func (t *tracer) breakHit(k *task) bool {
 		t.resume(k, 0)
 		return true
 	}
-	if k.again != b.addr {
-		t.reached(k, b, &regs)
+	here := k.returning(b, b.addr, stackPointer(&regs), &regs)
+	if k.space.again[here] {
+		delete(k.space.again, here)
+	} else {
+		t.reached(k, b, here, &regs)
 	}
-	k.again = 0
 	t.stepOver(k, b, &regs)
 	return true
 }
 
 // reached runs what waits at a breakpoint.
-func (t *tracer) reached(k *task, b *breakpoint, regs *unix.PtraceRegs) {
-	s, stack := k.space, stackPointer(regs)
-	call := returning{b.addr, stack}
+func (t *tracer) reached(k *task, b *breakpoint, call returning, regs *unix.PtraceRegs) {
+	s := k.space
 	hooks := s.returns[call]
 	delete(s.returns, call)
 	hooks = append(hooks[:len(hooks):len(hooks)], b.enter...)
@@ -51,18 +50,44 @@ func (t *tracer) reached(k *task, b *breakpoint, regs *unix.PtraceRegs) {
 	if len(b.exit) == 0 || len(s.returns) >= mostReturns || t.session.disabled.Load() {
 		return
 	}
-	var to [8]byte
-	if readMemory(k.tid, stack, to[:]) != nil {
+	addr, stack, ok := returnsTo(k.tid, regs)
+	if !ok {
 		return
 	}
-	addr := binary.NativeEndian.Uint64(to[:])
-	if _, err := s.breakAt(addr); err != nil {
+	back, err := s.breakAt(addr)
+	if err != nil {
 		t.session.runner.say(saidBreak, "WARNING: a uretprobe is not seen: the instruction to which the function returns: "+err.Error())
 		return
 	}
-	call = returning{addr, stack + 8}
-	s.returns[call] = append(s.returns[call], b.exit...)
+	back.golang = back.golang || b.golang
+	call = k.returning(b, addr, stack, regs)
+	for _, h := range b.exit {
+		// A function of Go that finds its stack too small begins anew, on a larger one.
+		if !b.golang || !slices.Contains(s.returns[call], h) {
+			s.returns[call] = append(s.returns[call], h)
+		}
+	}
 }
+
+// returning names a call that returns to an address, with a stack. Go moves the stacks of its goroutines while functions run: there, the
+// distance from the stack's end stays.
+func (k *task) returning(b *breakpoint, addr, stack uint64, regs *unix.PtraceRegs) returning {
+	if !b.golang {
+		return returning{addr: addr, stack: stack}
+	}
+	const highAt = 8 // struct g begins with stack{lo, hi}
+	var high [8]byte
+	routine := goroutine(regs)
+	if readMemory(k.tid, routine+highAt, high[:]) == nil {
+		if distance := binary.NativeEndian.Uint64(high[:]) - stack; distance < mostGoStack {
+			return returning{addr, distance, routine}
+		}
+	}
+	return returning{addr: addr, stack: stack}
+}
+
+// mostGoStack is the size that Go allows a stack by itself.
+const mostGoStack = 1 << 30
 
 // stepOver has a task do the instruction of a breakpoint and go on behind it, while the breakpoint stays for all others: by doing what it
 // does, or in another place.
@@ -106,8 +131,11 @@ func (t *tracer) stepOver(k *task, b *breakpoint, regs *unix.PtraceRegs) {
 		t.resume(k, 0)
 		return
 	}
-	// Something came before the instruction, or it has failed; it will be at the breakpoint again.
-	k.again = b.addr
+	// Something came before the instruction, or it has failed; it will be at the breakpoint again, in Go perhaps by another thread.
+	if len(s.again) >= mostReturns { // of those that never came back
+		clear(s.again)
+	}
+	s.again[k.returning(b, b.addr, stackPointer(regs), regs)] = true
 	t.stopped(k, stop)
 }
 

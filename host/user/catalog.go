@@ -33,6 +33,7 @@ func (c *Catalog) Expand(pattern string, opt probe.ExpandOptions) ([]probe.Point
 	if !ok {
 		return c.Catalog.Expand(pattern, opt)
 	}
+	opt.KeepsStacks = true
 	switch kind {
 	case probe.Begin, probe.End, probe.SelfSignal, probe.Interval, probe.Profile, probe.Uprobe, probe.Uretprobe:
 		return c.Catalog.Expand(pattern, opt)

@@ -25,7 +25,11 @@ func (t *tracer) syscallStop(k *task) {
 	}
 	var regs unix.PtraceRegs
 	if getRegs(k.tid, &regs) == nil {
-		t.left(k, &regs)
+		nr := -1
+		if k.inCall {
+			nr = k.nr
+		}
+		t.left(k, &regs, nr)
 	}
 	t.resume(k, 0)
 }
@@ -58,9 +62,10 @@ func (t *tracer) entered(k *task) {
 	t.resume(k, 0)
 }
 
-// left is the end of a system call.
-func (t *tracer) left(k *task, regs *unix.PtraceRegs) {
+// left is the end of a system call; nr is -1 if its start was not seen.
+func (t *tracer) left(k *task, regs *unix.PtraceRegs, nr int) {
 	k.inCall = false
+	endOf(regs, nr)
 	if k.maps && k.space != nil && !t.closing {
 		t.placeBreaks(k)
 	}

@@ -18,7 +18,7 @@ func (t *tracer) born(k *task, s stop) {
 	if k.inherit.valid {
 		var regs unix.PtraceRegs
 		if getRegs(k.tid, &regs) == nil {
-			t.left(k, &regs)
+			t.left(k, &regs, k.inherit.nr)
 		}
 	}
 	t.stopped(k, s)
@@ -40,7 +40,7 @@ func (t *tracer) forked(k *task) {
 	if message, err := eventMessage(k.tid); err == nil {
 		var regs unix.PtraceRegs
 		if getRegs(k.tid, &regs) == nil {
-			t.tell(k, int(message), &regs)
+			t.tell(k, int(message), &regs, cloneFlags(k.tid, &regs))
 		}
 	}
 	t.resume(k, 0) // if it was killed meanwhile, killedMaking tells
@@ -59,14 +59,13 @@ func (t *tracer) killedMaking(k *task) {
 	}
 	c := t.tasks[child]
 	if _, ended := t.early[child]; ended || (c == nil || !c.told) && parentOf(child) == k.pid {
-		t.tell(k, child, &regs)
+		t.tell(k, child, &regs, lateFlags(k, child, &regs))
 	}
 }
 
 // tell deals with a new task, of which its parent tells now.
-func (t *tracer) tell(k *task, child int, regs *unix.PtraceRegs) {
+func (t *tracer) tell(k *task, child int, regs *unix.PtraceRegs, flags uint64) {
 	k.child = child
-	flags := cloneFlags(k.tid, regs)
 	pid := child
 	if flags&unix.CLONE_THREAD != 0 {
 		pid = k.pid

@@ -48,14 +48,6 @@ func eventMessage(tid int) (uint64, error) {
 	return message, err
 }
 
-func getRegs(tid int, regs *unix.PtraceRegs) error {
-	return ptrace(unix.PTRACE_GETREGS, tid, 0, uintptr(unsafe.Pointer(regs)))
-}
-
-func setRegs(tid int, regs *unix.PtraceRegs) error {
-	return ptrace(unix.PTRACE_SETREGS, tid, 0, uintptr(unsafe.Pointer(regs)))
-}
-
 // siginfo is the start of siginfo_t.
 type siginfo struct {
 	signo, errno, code int32

@@ -7,9 +7,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// supported says that this architecture can be traced.
-const supported = true
-
 // auditArch is the architecture as seccomp filters see it.
 const auditArch = unix.AUDIT_ARCH_X86_64
 
@@ -30,6 +27,20 @@ func callResult(regs *unix.PtraceRegs) uint64 { return regs.Rax }
 func callArgs(regs *unix.PtraceRegs) [6]uint64 {
 	return [6]uint64{regs.Rdi, regs.Rsi, regs.Rdx, regs.R10, regs.R8, regs.R9}
 }
+
+func getRegs(tid int, regs *unix.PtraceRegs) error {
+	return ptrace(unix.PTRACE_GETREGS, tid, 0, uintptr(unsafe.Pointer(regs)))
+}
+
+func setRegs(tid int, regs *unix.PtraceRegs) error {
+	return ptrace(unix.PTRACE_SETREGS, tid, 0, uintptr(unsafe.Pointer(regs)))
+}
+
+// setCall makes another system call of the one at whose start a task has stopped. Here its number is one of the registers.
+func setCall(int, int) error { return nil }
+
+// endOf makes registers at the end of a system call tell its number, if nr is one.
+func endOf(*unix.PtraceRegs, int) {}
 
 // compat reports whether the task runs 32-bit code.
 func compat(regs *unix.PtraceRegs) bool { return regs.Cs == 0x23 }
@@ -85,6 +96,9 @@ func cloneFlags(tid int, regs *unix.PtraceRegs) uint64 {
 	}
 	return regs.Rdi
 }
+
+// lateFlags is cloneFlags behind the system call.
+func lateFlags(k *task, _ int, regs *unix.PtraceRegs) uint64 { return cloneFlags(k.tid, regs) }
 
 // notifiedRegs sets the registers that a notification tells of.
 func notifiedRegs(regs *unix.PtraceRegs, n *notification) {

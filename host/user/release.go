@@ -66,8 +66,11 @@ func (t *tracer) release() {
 	}
 }
 
-// codes are the first bytes of instructions that had breakpoints, by address.
-type codes map[uint64]byte
+// codes are what breakpoints have taken the place of, by address.
+type codes map[uint64]breakBytes
+
+// breakBytes are as many bytes as a breakpoint has.
+type breakBytes [breakSize]byte
 
 // removeBreaks removes the breakpoints of all processes that are known. Tasks that have just reached one are still to be told of.
 func (t *tracer) removeBreaks() codes {
@@ -77,7 +80,7 @@ func (t *tracer) removeBreaks() codes {
 			continue
 		}
 		for addr, b := range k.space.breaks {
-			all[addr] = b.original.code[0]
+			all[addr] = breakBytes(b.original.code[:breakSize])
 		}
 		k.space.removeBreaks()
 	}
@@ -95,9 +98,9 @@ func (c codes) putBack(tid int) {
 	}
 	defer memory.Close()
 	for addr, code := range c {
-		var now [1]byte
-		if _, err := memory.ReadAt(now[:], int64(addr)); err == nil && now[0] == breakByte {
-			_, _ = memory.WriteAt([]byte{code}, int64(addr))
+		var now breakBytes
+		if _, err := memory.ReadAt(now[:], int64(addr)); err == nil && now == breakCode() {
+			_, _ = memory.WriteAt(code[:], int64(addr))
 		}
 	}
 }

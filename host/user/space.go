@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"skep/probe"
+	"skep/symbol"
 )
 
 // target is a place in a file at which programs wait.
@@ -20,6 +21,7 @@ type target struct {
 	offset uint64
 	hook   hook
 	atEnd  bool // of the function that begins there
+	golang bool // the file is made by the Go compiler
 }
 
 // addTarget puts a program on a place in a file.
@@ -28,8 +30,20 @@ func (h *hooks) addTarget(p probe.Point, program hook) error {
 	if err := unix.Stat(p.Binary, &st); err != nil {
 		return fmt.Errorf("%s: %w", p.Binary, err)
 	}
-	h.targets = append(h.targets, target{path: p.Binary, dev: st.Dev, ino: st.Ino, offset: p.FileOffset, hook: program, atEnd: p.Kind == probe.Uretprobe})
+	h.targets = append(h.targets, target{
+		path: p.Binary, dev: st.Dev, ino: st.Ino, offset: p.FileOffset, hook: program, atEnd: p.Kind == probe.Uretprobe,
+		golang: p.Kind == probe.Uretprobe && isGo(p.Binary),
+	})
 	return nil
+}
+
+func isGo(path string) bool {
+	f, err := symbol.OpenELF(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	return f.IsGo()
 }
 
 // space is the memory of a process and those that share it, with the breakpoints in it.
@@ -39,6 +53,7 @@ type space struct {
 	slot    uint64 // where instructions are stepped over: the first code of the program, which does not run again
 	breaks  map[uint64]*breakpoint
 	returns map[returning][]hook
+	again   map[returning]bool // breakpoints that will be reached again, without an event
 }
 
 // breakpoint is an instruction that begins with int3.
@@ -48,11 +63,12 @@ type breakpoint struct {
 	enter    []hook // run when it is reached
 	exit     []hook // run when the function that begins here returns
 	removed  bool   // the original is there again
+	golang   bool   // it is in code of Go, or where that returns to
 }
 
 // returning is a call that programs wait for the end of: where it returns to, with the stack as it is then. It needs nothing on the stack,
 // so that nobody who looks at return addresses is misled.
-type returning struct{ addr, stack uint64 }
+type returning struct{ addr, stack, routine uint64 }
 
 // mostReturns bounds the calls that never return: of functions that are left by longjmp or exceptions.
 const mostReturns = 1 << 16
@@ -67,7 +83,7 @@ func (t *tracer) enterSpace(k *task) {
 	if err != nil {
 		return // it has been killed
 	}
-	k.space = &space{users: 1, memory: memory, slot: auxiliary(k.tid, auxEntry), breaks: map[uint64]*breakpoint{}, returns: map[returning][]hook{}}
+	k.space = &space{users: 1, memory: memory, slot: auxiliary(k.tid, auxEntry), breaks: map[uint64]*breakpoint{}, returns: map[returning][]hook{}, again: map[returning]bool{}}
 	t.placeBreaks(k)
 }
 
@@ -86,7 +102,7 @@ func (t *tracer) inheritSpace(parent, child *task, shared bool) {
 	if err != nil {
 		return
 	}
-	own := &space{users: 1, memory: memory, slot: s.slot, breaks: map[uint64]*breakpoint{}, returns: maps.Clone(s.returns)}
+	own := &space{users: 1, memory: memory, slot: s.slot, breaks: map[uint64]*breakpoint{}, returns: maps.Clone(s.returns), again: maps.Clone(s.again)}
 	for addr, b := range s.breaks {
 		other := *b
 		own.breaks[addr] = &other
@@ -139,6 +155,7 @@ func (s *space) place(addr uint64, target *target) error {
 	if err != nil {
 		return err
 	}
+	b.golang = b.golang || target.golang
 	to := &b.enter
 	if target.atEnd {
 		to = &b.exit
@@ -155,8 +172,8 @@ func (s *space) place(addr uint64, target *target) error {
 // breakAt gives the breakpoint at an address, a new one if there is none.
 func (s *space) breakAt(addr uint64) (*breakpoint, error) {
 	if b := s.breaks[addr]; b != nil {
-		var now [1]byte
-		if _, err := s.memory.ReadAt(now[:], int64(addr)); err == nil && now[0] == breakByte {
+		var now breakBytes
+		if _, err := s.memory.ReadAt(now[:], int64(addr)); err == nil && now == breakCode() {
 			return b, nil
 		}
 		delete(s.breaks, addr) // something else has been mapped there
@@ -168,7 +185,8 @@ func (s *space) breakAt(addr uint64) (*breakpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := s.memory.WriteAt([]byte{breakByte}, int64(addr)); err != nil {
+	code := breakCode()
+	if _, err := s.memory.WriteAt(code[:], int64(addr)); err != nil {
 		return nil, fmt.Errorf("writing a breakpoint: %w", err)
 	}
 	b := &breakpoint{addr: addr, original: original}
@@ -180,9 +198,9 @@ func (s *space) breakAt(addr uint64) (*breakpoint, error) {
 func (s *space) readInstruction(addr uint64) (instruction, error) {
 	var code [maxInstruction]byte
 	n, _ := s.memory.ReadAt(code[:], int64(addr))
-	for i := range n {
-		if b := s.breaks[addr+uint64(i)]; b != nil && code[i] == breakByte {
-			code[i] = b.original.code[0]
+	for i := 0; i+breakSize <= n; i++ {
+		if b := s.breaks[addr+uint64(i)]; b != nil && breakBytes(code[i:i+breakSize]) == breakCode() {
+			copy(code[i:], b.original.code[:breakSize])
 		}
 	}
 	return decode(code[:n])
@@ -191,9 +209,9 @@ func (s *space) readInstruction(addr uint64) (instruction, error) {
 // removeBreaks puts back what was there before.
 func (s *space) removeBreaks() {
 	for addr, b := range s.breaks {
-		var now [1]byte
-		if _, err := s.memory.ReadAt(now[:], int64(addr)); err == nil && now[0] == breakByte {
-			_, _ = s.memory.WriteAt(b.original.code[:1], int64(addr))
+		var now breakBytes
+		if _, err := s.memory.ReadAt(now[:], int64(addr)); err == nil && now == breakCode() {
+			_, _ = s.memory.WriteAt(b.original.code[:breakSize], int64(addr))
 		}
 		b.removed = true
 	}

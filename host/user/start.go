@@ -156,6 +156,9 @@ func (t *tracer) inject(tid int, start *unix.PtraceRegs, nr int, args ...uint64)
 	if err := setRegs(tid, &regs); err != nil {
 		return 0, err
 	}
+	if err := setCall(tid, nr); err != nil {
+		return 0, err
+	}
 	if err := syscallStep(tid); err != nil {
 		return 0, err
 	}

@@ -11,9 +11,24 @@ import (
 )
 
 const (
-	breakByte      = 0xcc // int3
+	breakSize      = 1
+	breakSignal    = 0x80 // SI_KERNEL: the si_code of its SIGTRAP
 	maxInstruction = 16   // bytes of the longest, and one
 )
+
+func breakCode() breakBytes { return breakBytes{0xcc} } // int3
+
+// returnsTo tells where a function that has just been called returns to, and the stack as it is then.
+func returnsTo(tid int, regs *unix.PtraceRegs) (addr, stack uint64, ok bool) {
+	var b [8]byte
+	if readMemory(tid, regs.Rsp, b[:]) != nil {
+		return 0, 0, false
+	}
+	return binary.NativeEndian.Uint64(b[:]), regs.Rsp + 8, true
+}
+
+// goroutine is the register in which code of Go has its struct g.
+func goroutine(regs *unix.PtraceRegs) uint64 { return regs.R14 }
 
 func address(regs *unix.PtraceRegs) uint64          { return regs.Rip }
 func breakAddress(regs *unix.PtraceRegs) uint64     { return regs.Rip - 1 }

@@ -33,7 +33,6 @@ type task struct {
 	child    int  // the last that it has told of
 
 	space *space // nil if it has no breakpoints
-	again uint64 // the breakpoint that it will be at again, without an event
 	maps  bool   // the system call that it is in maps code
 
 	name     string // as it was last read

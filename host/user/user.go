@@ -41,9 +41,6 @@ func (h *Host) Target() (*ir.Target, error) {
 
 // Load makes the maps and programs. Nothing is traced yet.
 func (h *Host) Load(spec *ebpf.CollectionSpec, attach []probe.Attach, opt host.Options) (host.Session, error) {
-	if !supported {
-		return nil, fmt.Errorf("the user-space host cannot trace on %s yet", runtime.GOARCH)
-	}
 	for _, a := range attach {
 		if spec.Programs[a.Program] == nil {
 			return nil, fmt.Errorf("program %s to attach is not in the collection", a.Program)

@@ -1,6 +1,10 @@
 package verifier
 
-import "github.com/cilium/ebpf"
+import (
+	"runtime"
+
+	"github.com/cilium/ebpf"
+)
 
 // A ctxTable says what programs of a type may do with their context.
 type ctxTable struct {
@@ -125,11 +129,11 @@ func ctxOf(t ebpf.ProgramType) *ctxTable {
 	case ebpf.SkLookup:
 		return &ctxTable{size: 72, field: skLookupField}
 	case ebpf.Kprobe:
-		return &ctxTable{size: ptRegs, field: kprobeField}
+		return &ctxTable{size: kernelRegs(), field: kprobeField}
 	case ebpf.TracePoint:
 		return &ctxTable{size: 8192, field: func(_ *verifier, a ctxField) bool { return !a.write && a.off >= 8 }}
 	case ebpf.PerfEvent:
-		return &ctxTable{size: ptRegs + 16, field: perfEventField}
+		return &ctxTable{size: userRegs() + 16, field: perfEventField}
 	case ebpf.RawTracepoint:
 		return &ctxTable{size: 96, field: func(_ *verifier, a ctxField) bool { return !a.write }}
 	case ebpf.Syscall:
@@ -154,8 +158,20 @@ func ctxOf(t ebpf.ProgramType) *ctxTable {
 	return nil
 }
 
-// ptRegs is the size of struct pt_regs on amd64.
-const ptRegs = 168
+// kernelRegs is the size of struct pt_regs on this architecture, userRegs that of what user space knows of it.
+func kernelRegs() int {
+	if runtime.GOARCH == "arm64" {
+		return 336
+	}
+	return 168
+}
+
+func userRegs() int {
+	if runtime.GOARCH == "arm64" {
+		return 272
+	}
+	return 168
+}
 
 // plainCtx asks that a register is the context as it was given.
 func (v *verifier) plainCtx(n int) {

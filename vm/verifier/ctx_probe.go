@@ -8,5 +8,5 @@ func perfEventField(_ *verifier, a ctxField) bool {
 	if a.write {
 		return false
 	}
-	return a.off >= ptRegs || a.size == 8
+	return a.off >= userRegs() || a.size == 8
 }
