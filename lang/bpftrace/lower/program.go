@@ -181,6 +181,7 @@ func (p *program) build() {
 	}
 	p.src.enter(f, f.done)
 	f.onlyProcess()
+	f.recordedTasks()
 	f.recordBegin()
 	if p.probe.Pred != nil {
 		body := f.newBlock()
