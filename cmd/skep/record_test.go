@@ -175,6 +175,28 @@ func TestReplayOthers(t *testing.T) {
 	}
 }
 
+// TestRecordTasks keeps other tasks out of a recording of the kernel whose script is not about them.
+func TestRecordTasks(t *testing.T) {
+	ktest.Need(t, ktest.Root, ktest.RingBuf, ktest.RawTracepoint)
+	ktest.Oldest(t)
+	file := filepath.Join(t.TempDir(), "recording")
+	for _, c := range []struct{ predicate, want string }{
+		{`tid == cpid && comm == "work" && args.flags >= 0`, "@[true]"},
+		{`args.flags >= 0 && tid == cpid`, "@[false]"}, // what comes first may have an effect
+	} {
+		script := `tracepoint:syscalls:sys_enter_openat /` + c.predicate + `/ { @ = count(); }`
+		var out, errs bytes.Buffer
+		words := []string{"skep", "-q", "--host=kernel", "--record", file, "-c", ktest.WorkPath(t) + " exec 3 /bin/true", "-e", script} // children open files, too
+		if exit := runSkep(t, t.TempDir(), words, &out, &errs); exit != 0 {
+			t.Fatalf("exit code %d: %s", exit, errs.String())
+		}
+		again, _, _ := replayed(t, file, "-q", "-e", `tracepoint:syscalls:sys_enter_openat { @[tid == cpid] = count(); }`)
+		if !strings.Contains(again, c.want) || c.want == "@[true]" && strings.Contains(again, "false") {
+			t.Errorf("%s: %s, want %s", c.predicate, again, c.want)
+		}
+	}
+}
+
 // TestRecordProcess records one process, of which a replay shows no other, either.
 func TestRecordProcess(t *testing.T) {
 	ktest.Need(t, ktest.Root, ktest.RingBuf, ktest.RawTracepoint)

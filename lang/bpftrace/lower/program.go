@@ -182,6 +182,7 @@ func (p *program) build() {
 	p.src.enter(f, f.done)
 	f.onlyProcess()
 	whole := p.probe.Body
+	f.recordedTasks()
 	f.recordBegin()
 	if p.probe.Pred != nil {
 		// What most events end at should not have to set up what only callbacks need, unless it has some itself.

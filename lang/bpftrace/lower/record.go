@@ -109,6 +109,55 @@ func (f *fn) recordBegin() {
 	f.skipped = skip
 }
 
+// recordedTasks leaves out events of tasks that the predicate is not about: as far as its first conditions ask for nothing but the task, which is
+// no secret of the event and has no effect.
+func (f *fn) recordedTasks() {
+	if !f.records() || f.probe.Pred == nil {
+		return
+	}
+	for _, c := range taskConditions(f.probe.Pred) {
+		next := f.newBlock()
+		f.cond(c, next, f.done)
+		next.Seal()
+		f.b.At(next)
+	}
+}
+
+// taskConditions are the first of those that a predicate joins by &&, up to one that asks for more than the task.
+func taskConditions(x check.Expr) []check.Expr {
+	if b, ok := x.(*check.Binary); ok && b.Op == "&&" {
+		first := taskConditions(b.X)
+		if aboutTask(b.X) && aboutTask(b.Y) {
+			first = append(first, b.Y)
+		}
+		return first
+	}
+	if !aboutTask(x) {
+		return nil
+	}
+	return []check.Expr{x}
+}
+
+// aboutTask reports whether an expression is made of what is known of the task, and constants.
+func aboutTask(x check.Expr) bool {
+	switch x := x.(type) {
+	case *check.Const, *check.Str:
+		return true
+	case *check.Unary:
+		return aboutTask(x.X)
+	case *check.Convert:
+		return aboutTask(x.X)
+	case *check.Binary:
+		return aboutTask(x.X) && aboutTask(x.Y)
+	case *check.Call:
+		switch x.Fn {
+		case "pid", "tid", "uid", "gid", "comm", "cgroup", "cpid":
+			return len(x.Args) == 0
+		}
+	}
+	return false
+}
+
 // recordEnd ends a run that has begun.
 func (f *fn) recordEnd() {
 	if f.run == nil {
