@@ -30,9 +30,7 @@ func (v *verifier) callSubprogram(in insn) {
 		if v.cur.lock.held {
 			v.reject("lock", "global functions may not be called while a lock is held")
 		}
-		if g := &v.cur.regions; (g.rcu > 0 || g.preempt > 0 || len(g.irqs) > 0) && (v.rules.kernel < linux(6, 15) || v.prog.spec.Flags&sleepable != 0) {
-			v.unmodelled("global functions in sections of RCU, or where preemption is disabled")
-		}
+		v.globalInRegion()
 		v.checkGlobalArgs(s)
 		s.called = true
 		if s.changesData && v.rules.globalPackets {
@@ -51,6 +49,18 @@ func (v *verifier) callSubprogram(in insn) {
 	}
 	v.clearCallerSaved(caller)
 	v.insn = s.start
+}
+
+// globalInRegion asks whether global functions may be called where the program has entered something that it must leave.
+func (v *verifier) globalInRegion() {
+	g := &v.cur.regions
+	switch {
+	case g.rcu == 0 && g.preempt == 0 && len(g.irqs) == 0:
+	case v.sleeps(), v.rules.kernel < Linux6_12:
+		v.unmodelled("global functions in sections of RCU, or where preemption is disabled")
+	case v.rules.kernel < linux(6, 15) && g.preempt > 0:
+		v.reject("preemption", "global functions may not be called while preemption is disabled")
+	}
 }
 
 // enterFrame puts the frame of a function on a state.

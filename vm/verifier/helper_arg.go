@@ -61,7 +61,7 @@ func (v *verifier) checkArgKind(c *helperCall, n int, a helper.Arg, r *reg) {
 		switch r.kind {
 		case ptrStack, ptrPacket, ptrPacketMeta, ptrMapValue, ptrMapKey:
 			return true
-		case ptrMem:
+		case ptrMem, ptrBuffer:
 			return r.flags&readOnly == 0 || a.Has(helper.ReadOnly) && v.rules.kernel >= linux(5, 16)
 		case ptrBTF:
 			return r.flags&trusted != 0 && v.rules.kernel >= linux(6, 3) && a.Kind() == helper.Mem
@@ -141,7 +141,7 @@ func (v *verifier) socketArg(c *helperCall, n int, a helper.Arg, r *reg) {
 // checkArgOffset asks that pointers that mean a whole are not moved.
 func (v *verifier) checkArgOffset(c *helperCall, n int, a helper.Arg, r *reg) {
 	switch r.kind {
-	case ptrStack, ptrPacket, ptrPacketMeta, ptrMapKey, ptrMapValue, scalar:
+	case ptrStack, ptrPacket, ptrPacketMeta, ptrMapKey, ptrMapValue, ptrBuffer, scalar:
 		return
 	case ptrMem:
 		if a.Kind() != helper.RingbufMem || !v.rules.wholeRecords {
@@ -299,6 +299,11 @@ func (v *verifier) helperMemory(c *helperCall, n, size int, how use, writes, zer
 			v.rejectReg(n, "read only", "%s would write to %s", c.title(), r.describe())
 		}
 		v.region(n, int(r.off), size, int(r.size), zero, r.describe())
+	case ptrBuffer:
+		if writes && r.flags&readOnly != 0 {
+			v.rejectReg(n, "read only", "%s would write to %s", c.title(), r.describe())
+		}
+		v.bufferOffset(n, int(r.off))
 	case ptrBTF:
 		v.unmodelled("helpers that read through BTF pointers")
 	default:

@@ -60,6 +60,7 @@ func (v *verifier) iteratorArg(c *kfuncCall, n int, r *reg, t btf.Type) {
 	}
 	v.readObject(f, first, slots)
 	c.object = iterator{f, first, slots, f.stack[first].reg.flags&rcu != 0}
+	c.ref = f.stack[first].reg.ref // what it returns is void when it ends
 	if c.flags&kfIterDestroy != 0 {
 		ref := f.stack[first].reg.ref
 		v.cur.release(ref)

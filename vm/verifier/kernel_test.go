@@ -189,6 +189,9 @@ func (k *kernelUnderTest) load(p *program, verbose bool) kernelAnswer {
 	}
 	k.log[0] = 0
 	fd, _, errno := unix.Syscall(unix.SYS_BPF, unix.BPF_PROG_LOAD, uintptr(unsafe.Pointer(&attr)), unsafe.Sizeof(attr))
+	for errno == unix.EAGAIN { // a signal came while the kernel walked
+		fd, _, errno = unix.Syscall(unix.SYS_BPF, unix.BPF_PROG_LOAD, uintptr(unsafe.Pointer(&attr)), unsafe.Sizeof(attr))
+	}
 	runtime.KeepAlive(insns)
 	runtime.KeepAlive(license)
 	a := kernelAnswer{accepted: errno == 0, log: unix.ByteSliceToString(k.log)}

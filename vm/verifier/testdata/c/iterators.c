@@ -489,3 +489,19 @@ NEVER int in_global(u32 n) { sum += n; return n; }
 SEC("tc") int rcu_static(struct __sk_buff *skb) { bpf_rcu_read_lock(); int n = in_static(skb->len); bpf_rcu_read_unlock(); return n; }
 SEC("tc") int rcu_global(struct __sk_buff *skb) { bpf_rcu_read_lock(); int n = in_global(skb->len); bpf_rcu_read_unlock(); return n; }
 SEC("tc") int preempt_global(struct __sk_buff *skb) { bpf_preempt_disable(); int n = in_global(skb->len); bpf_preempt_enable(); return n; }
+SEC("tc") int element_after_bad(struct __sk_buff *skb)
+{
+	struct bpf_iter_num it;
+	bpf_iter_num_new(&it, 0, 64);
+	int *v = bpf_iter_num_next(&it);
+	bpf_iter_num_destroy(&it);
+	return v ? *v : 0;
+}
+SEC("tp_btf/task_newtask") int task_after(u64 *ctx)
+{
+	struct bpf_iter_task it;
+	bpf_iter_task_new(&it, NULL, 0);
+	struct task_struct *t = bpf_iter_task_next(&it);
+	bpf_iter_task_destroy(&it);
+	return t ? t->pid : 0;
+}

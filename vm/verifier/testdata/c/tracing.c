@@ -336,6 +336,29 @@ SEC("iter/bpf_map_elem") int each_elem(struct bpf_iter__bpf_map_elem *ctx)
 	*value = 0;
 	return 0;
 }
+SEC("iter/bpf_map_elem") int each_elem_written(struct bpf_iter__bpf_map_elem *ctx)
+{
+	struct seq_file *seq = ctx->meta->seq;
+	void *key = ctx->key, *value = ctx->value;
+	if (!key || !value)
+		return 0;
+	seq_write(seq, key, 4);
+	seq_write(seq, value + 8, 8);
+	probe_read_kernel(value, 8, NULL);
+	return 0;
+}
+SEC("iter/bpf_map_elem") int each_elem_filled_bad(struct bpf_iter__bpf_map_elem *ctx)
+{
+	if (ctx->key)
+		probe_read_kernel(ctx->key, 4, NULL);
+	return 0;
+}
+SEC("iter/bpf_map_elem") int each_elem_before_bad(struct bpf_iter__bpf_map_elem *ctx)
+{
+	if (ctx->value)
+		seq_write(ctx->meta->seq, ctx->value - 8, 8);
+	return 0;
+}
 SEC("iter/bpf_map_elem") int each_elem_key_bad(struct bpf_iter__bpf_map_elem *ctx)
 {
 	u32 *key = ctx->key;
