@@ -74,7 +74,7 @@ func (v *verification) explain(spec *ebpf.CollectionSpec, unit *lower.Unit, r *v
 	types, _ := o.Types.(*btf.Spec)
 	w, err := witness.Find(spec, r.Program, e, witness.Options{Kernel: r.Kernel, Types: types, CPUs: o.CPUs})
 	if err == nil && w != nil { // what the machine cannot run has no input to show
-		out.witness, out.came = w, at(w.Insn, nil, "")
+		out.witness, out.came = w, at(w.Insn, e.LineAt(w.Insn), "")
 	}
 	return out
 }
@@ -180,13 +180,13 @@ func witnessText(w *witness.Witness, r *verified) string {
 	if w.Value != "" {
 		value = ", where " + w.Value
 	}
-	if w.Fault == "" {
+	switch {
+	case w.Fault == "":
 		return fmt.Sprintf("it came to instruction %d%s", w.Insn, value)
+	case w.Insn == r.at.insn:
+		return fmt.Sprintf("it ended there: %s%s", w.Fault, value)
 	}
-	if w.Insn != r.at.insn {
-		value = "" // it is of the refused instruction
-	}
-	return fmt.Sprintf("it ended at %s: %s%s", where(r.came), w.Fault, value)
+	return fmt.Sprintf("it came there, and ended at %s: %s", where(r.came), w.Fault)
 }
 
 func where(s step) string {

@@ -84,3 +84,11 @@ func (r *Rejection) Value(regs *[11]uint64) string {
 	}
 	return ""
 }
+
+// LineAt is the source line of an instruction of the rejected program, nil if it is not known.
+func (r *Rejection) LineAt(insn int) *Line {
+	if r.prog == nil {
+		return nil
+	}
+	return r.prog.line(insn)
+}

@@ -45,6 +45,11 @@ func FuzzVerify(f *testing.F) {
 			if r.Verdict == Rejected && r.Rejection.Text == "" {
 				t.Error("a rejection without a reason")
 			}
+			if r.Rejection != nil && k == Linux6_18 {
+				r.Rejection.Edits()
+				r.Rejection.Causes()
+				r.Rejection.Walk()
+			}
 		}
 	})
 }

@@ -60,6 +60,7 @@ func newTracer(s *search) *tracer { return &tracer{s: s, stack: map[uint64][]sou
 // watch is told of each instruction before it runs.
 func (t *tracer) watch(p *code.Program, slot, depth int, r *[11]uint64) {
 	t.code = p
+	t.s.steps++
 	o := t.s.now
 	if depth < 8 {
 		t.frames[depth] = r[10]

@@ -75,6 +75,7 @@ type search struct {
 	tables    []*table
 	now       *outcome // of the run
 	calls     int      // for random numbers, so far
+	steps     int      // of all runs
 }
 
 // An outcome is what a run came to.
@@ -93,10 +94,10 @@ type outcome struct {
 
 func (s *search) find(runs int) (*Witness, error) {
 	best := s.run(s.layout.initial())
-	if s.rejection.Rule == "infinite loop" {
-		runs = min(runs, 40) // each takes long
-	}
 	for range runs {
+		if s.steps > stepsMost {
+			break
+		}
 		if s.proves(best) {
 			return s.minimal(best), nil
 		}
@@ -169,6 +170,7 @@ func (s *search) minimal(o *outcome) *Witness {
 const (
 	endlessBudget = 1_000_000
 	usualBudget   = 50_000
+	stepsMost     = 5_000_000 // of all runs, which takes about a second
 )
 
 // run runs the program on an input.
