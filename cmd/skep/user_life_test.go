@@ -283,39 +283,45 @@ func ended(pid int) string {
 	return fmt.Sprintf("status %#x", uint32(status))
 }
 
-// TestUserSandboxed traces where tracing is allowed, but no descriptor can be taken from another process, as in many containers: system
-// calls stop the process then.
+// TestUserSandboxed traces where notifications cannot be had: no descriptor can be taken from another process, as in many containers, or
+// the kernel does not know them. System calls stop the process then.
 func TestUserSandboxed(t *testing.T) {
+	ktest.Need(t, ktest.Root)
 	ktest.Oldest(t)
 	launcher := buildC(t, `#include <errno.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 int main(int n, char **v) {
 	struct sock_filter f[] = {
 		{BPF_LD | BPF_W | BPF_ABS, 0, 0, 0},
-		{BPF_JMP | BPF_JEQ | BPF_K, 2, 0, 438}, // pidfd_getfd
-		{BPF_JMP | BPF_JEQ | BPF_K, 1, 0, SYS_bpf},
-		{BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW},
-		{BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ERRNO | EPERM}};
-	struct sock_fprog p = {5, f};
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &p)) return 99;
-	execv(v[1], v + 1);
+		{BPF_JMP | BPF_JEQ | BPF_K, 0, 1, atoi(v[1])},
+		{BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ERRNO | EPERM},
+		{BPF_JMP | BPF_JEQ | BPF_K, 0, 3, atoi(v[2])},
+		{BPF_LD | BPF_W | BPF_ABS, 0, 0, 24}, // the second argument
+		{BPF_JMP | BPF_JEQ | BPF_K, 1, 0, 0},
+		{BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ERRNO | EINVAL},
+		{BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW}};
+	struct sock_fprog p = {8, f};
+	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &p) || setgid(65534) || setuid(65534)) return 99;
+	execv(v[3], v + 3);
 	return 98;
 }`)
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.CommandContext(t.Context(), launcher, self, "-q", "-c", ktest.WorkPath(t)+" getppid 50", "-e", `tracepoint:syscalls:sys_enter_getppid { @[comm]++; }`)
-	cmd.Env = append(os.Environ(), "SKEP_TEST_MAIN=1", "NO_COLOR=1")
-	var errs bytes.Buffer
-	cmd.Stderr = &errs
-	out, err := cmd.Output()
-	if err != nil || strings.TrimSpace(string(out)) != "@[work]: 50" || !strings.Contains(errs.String(), "in user space; system-wide probes need") {
-		t.Errorf("%q, %v, %s", out, err, errs.String())
+	dir, self, work := unprivilegedFolder(t)
+	for name, numbers := range map[string][2]int{"no pidfd_getfd": {unix.SYS_PIDFD_GETFD, -1}, "no flags of seccomp": {-1, unix.SYS_SECCOMP}} {
+		cmd := exec.CommandContext(t.Context(), launcher, fmt.Sprint(numbers[0]), fmt.Sprint(numbers[1]),
+			self, "-q", "-c", work+" getppid 50", "-e", `tracepoint:syscalls:sys_enter_getppid { @[comm]++; }`)
+		cmd.Dir = dir
+		cmd.Env = append(os.Environ(), "SKEP_TEST_MAIN=1", "NO_COLOR=1", "HOME="+dir)
+		var errs bytes.Buffer
+		cmd.Stderr = &errs
+		out, err := cmd.Output()
+		if err != nil || strings.TrimSpace(string(out)) != "@[work]: 50" || !strings.Contains(errs.String(), "in user space; system-wide probes need") {
+			t.Errorf("%s: %q, %v, %s", name, out, err, errs.String())
+		}
 	}
 }
 

@@ -73,15 +73,18 @@ func (t *tracer) installFilter(k *task, s stop) error {
 	}
 	notify := canTakeFiles(k.tid)
 	result, err := t.injectFilter(k.tid, start, notify)
+	if err == nil && result < 0 && result != -int64(unix.EACCES) && notify { // an older kernel, or somebody listens already
+		notify = false
+		result, err = t.injectFilter(k.tid, start, notify)
+	}
 	if err == nil && result == -int64(unix.EACCES) {
 		// Without the right to give filters to privileged programs, none can become privileged: being traced, they could not anyway.
 		if result, err = t.inject(k.tid, start, unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1); err == nil && result == 0 {
 			result, err = t.injectFilter(k.tid, start, notify)
 		}
 	}
-	if err == nil && result < 0 && notify { // an older kernel, or somebody listens already
-		notify = false
-		result, err = t.injectFilter(k.tid, start, notify)
+	if err == nil && result < 0 && notify { // the same, after the right
+		result, err = t.injectFilter(k.tid, start, false)
 	}
 	switch {
 	case err != nil:
