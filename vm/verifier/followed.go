@@ -16,18 +16,22 @@ func (k kind) converted() bool {
 	return false
 }
 
-// follow compares the pointer that an instruction follows with those of other paths. What may be trusted on one path and not on the other
-// is read by a load that can fail.
-func (v *verifier) follow(n uint8, r followed, load bool) {
+// follow compares the pointer that an instruction has followed with those of other paths. What may be trusted on one path and not on the
+// other is read by a load that can fail. Kernels do not compare those of atomic operations, and of stores of constants since they may be to the
+// context.
+func (v *verifier) follow(a access, r followed) {
+	if a.atomic || a.write && a.value < 0 && !v.rules.ctxImmediates {
+		return
+	}
 	was := &v.followed[v.insn]
 	switch {
 	case was.kind == notInit:
 		*was = r
 	case *was == r, !was.kind.converted() && !r.kind.converted():
-	case load && v.rules.trustedArgs && was.kind == ptrBTF && r.kind == ptrBTF:
-	case load && v.rules.voidCasts && fallible(was.kind) && fallible(r.kind):
+	case !a.write && v.rules.trustedArgs && was.kind == ptrBTF && r.kind == ptrBTF:
+	case !a.write && v.rules.voidCasts && fallible(was.kind) && fallible(r.kind):
 	default:
-		v.rejectReg(int(n), "another pointer", "r%d is %s here, and a pointer of another kind on another path: the same instruction cannot be used for both", n, v.regs()[n].describe())
+		v.rejectReg(a.reg, "another pointer", "r%d is a pointer of another kind here than on another path: the same instruction cannot be used for both", a.reg)
 	}
 }
 

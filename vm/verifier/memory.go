@@ -127,6 +127,7 @@ func (v *verifier) checkAtomicTarget(at int, r *reg) {
 // access checks a load or store, and gives the register loaded what is known of the value.
 func (v *verifier) access(a access) {
 	r := &v.regs()[a.reg]
+	through := followed{r.kind, r.flags}
 	v.checkAlignment(a, r)
 	off := a.off + int(r.off)
 	switch r.kind {
@@ -171,6 +172,7 @@ func (v *verifier) access(a access) {
 	default:
 		v.rejectReg(a.reg, "not a pointer", "r%d is %s: it cannot be followed", a.reg, r.describe())
 	}
+	v.follow(a, through)
 	if !a.write && a.value >= 0 && a.size < 8 {
 		if x := &v.regs()[a.value]; x.kind == scalar {
 			if a.signed {

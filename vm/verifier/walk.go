@@ -155,23 +155,15 @@ func (v *verifier) step(in insn) (end bool) {
 	case classALU, classALU64:
 		v.alu(in)
 	case classLDX:
-		r := v.regs()[in.Src()]
 		v.load(in)
-		v.follow(in.Src(), followed{r.kind, r.flags}, true)
 	case classSTX:
 		if in.mode() == modeATOMIC {
 			v.atomic(in)
 		} else {
-			r := v.regs()[in.Dst()]
 			v.store(in)
-			v.follow(in.Dst(), followed{r.kind, r.flags}, false)
 		}
 	case classST:
-		r := v.regs()[in.Dst()]
 		v.storeImm(in)
-		if v.rules.ctxImmediates {
-			v.follow(in.Dst(), followed{r.kind, r.flags}, false)
-		}
 	case classJMP, classJMP32:
 		v.jumps++
 		switch in.op() {
