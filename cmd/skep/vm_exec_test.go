@@ -241,7 +241,7 @@ func TestExec(t *testing.T) {
 				for _, raw := range []bool{false, true} {
 					c.check(t, &e, raw, false, spaced(program))
 					if len(program) > 0 {
-						object := bareObject(program)
+						object := bareObject(program, binary.LittleEndian)
 						c.check(t, &e, raw, true, string(object))
 						c.check(t, &e, raw, true, hex.EncodeToString(object))
 					}
@@ -305,13 +305,17 @@ func spaced(program []byte) string {
 }
 
 // bareObject is an ELF object with the program in .text and nothing else: no symbols, no license.
-func bareObject(program []byte) []byte {
+func bareObject(program []byte, order binary.ByteOrder) []byte {
 	const header, entry = 64, 64
 	names := "\x00.text\x00.shstrtab\x00"
 	at := header + len(program)
 	table := (at + len(names) + 7) &^ 7
 	var b bytes.Buffer
-	ident := [elf.EI_NIDENT]byte{0x7f, 'E', 'L', 'F', byte(elf.ELFCLASS64), byte(elf.ELFDATA2LSB), byte(elf.EV_CURRENT)}
+	data := elf.ELFDATA2LSB
+	if order == binary.BigEndian {
+		data = elf.ELFDATA2MSB
+	}
+	ident := [elf.EI_NIDENT]byte{0x7f, 'E', 'L', 'F', byte(elf.ELFCLASS64), byte(data), byte(elf.EV_CURRENT)}
 	for _, part := range []any{
 		elf.Header64{Ident: ident, Type: uint16(elf.ET_REL), Machine: uint16(elf.EM_BPF), Version: 1, Shoff: uint64(table), Ehsize: header,
 			Shentsize: entry, Shnum: 3, Shstrndx: 2},
@@ -320,15 +324,28 @@ func bareObject(program []byte) []byte {
 		elf.Section64{Name: 1, Type: uint32(elf.SHT_PROGBITS), Flags: uint64(elf.SHF_ALLOC | elf.SHF_EXECINSTR), Off: header, Size: uint64(len(program)), Addralign: 8},
 		elf.Section64{Name: 7, Type: uint32(elf.SHT_STRTAB), Off: uint64(at), Size: uint64(len(names)), Addralign: 1},
 	} {
-		_ = binary.Write(&b, binary.LittleEndian, part)
+		_ = binary.Write(&b, order, part)
 	}
 	return b.Bytes()
+}
+
+// TestExecOtherOrder: the instructions of an object for another byte order are not taken for others.
+func TestExecOtherOrder(t *testing.T) {
+	var order binary.ByteOrder = binary.BigEndian
+	if order.String() == thisOrder() {
+		order = binary.LittleEndian
+	}
+	object := bareObject(Bytes(instructions(end(Mov(0, K(1))))), order)
+	_, err := execBare(&environment{stdin: bytes.NewReader(object)}, &engineFlags{}, nil, "", false, true)
+	if err == nil || !strings.Contains(err.Error(), "the object is for "+order.String()) {
+		t.Errorf("the error is %v", err)
+	}
 }
 
 // FuzzExecELF runs what somebody has made of an object.
 func FuzzExecELF(f *testing.F) {
 	for _, c := range bareMemory()[:6] {
-		f.Add(bareObject(Bytes(instructions(c.parts))))
+		f.Add(bareObject(Bytes(instructions(c.parts)), binary.LittleEndian))
 	}
 	f.Fuzz(func(_ *testing.T, content []byte) {
 		_, _ = execBare(&environment{stdin: bytes.NewReader(content)}, &engineFlags{budget: 10_000}, []string{bytes16}, "", false, true)
