@@ -109,7 +109,7 @@ func (r *vmRun) load(object string) error {
 		Task:  func(*vm.Thread) vm.Task { return thisTask() },
 		Trace: func(_ *vm.Thread, line string) { fmt.Fprintf(r.env.stdout, "trace: %s\n", line) },
 	}}
-	if needsTypes(r.spec.Programs[name]) {
+	if needsTypes(r.spec) {
 		if options.KernelTypes, err = r.kernelTypes(); err != nil {
 			return err
 		}
@@ -144,11 +144,13 @@ func (r *vmRun) load(object string) error {
 	return nil
 }
 
-// needsTypes reports whether the program has relocations against the kernel's types.
-func needsTypes(p *ebpf.ProgramSpec) bool {
-	for i := range p.Instructions {
-		if btf.CORERelocationMetadata(&p.Instructions[i]) != nil {
-			return true
+// needsTypes reports whether a program has relocations against the kernel's types. It need not be the chosen one, since all are loaded.
+func needsTypes(spec *ebpf.CollectionSpec) bool {
+	for _, p := range spec.Programs {
+		for i := range p.Instructions {
+			if btf.CORERelocationMetadata(&p.Instructions[i]) != nil {
+				return true
+			}
 		}
 	}
 	return false
