@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 
@@ -339,6 +340,24 @@ func TestExecOtherOrder(t *testing.T) {
 	_, err := execBare(&environment{stdin: bytes.NewReader(object)}, &engineFlags{}, nil, "", false, true)
 	if err == nil || !strings.Contains(err.Error(), "the object is for "+order.String()) {
 		t.Errorf("the error is %v", err)
+	}
+}
+
+// TestExecMistakes: suites know the exit codes 0 and 1.
+func TestExecMistakes(t *testing.T) {
+	for _, args := range [][]string{{"--nonsense"}, {"--budget", "many"}, {"--budget", "-1"}, {"00", "11"}, {"--jit", "--interp"}} {
+		messages, err := os.CreateTemp(t.TempDir(), "stderr")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer messages.Close()
+		env := &environment{stdin: strings.NewReader("9500000000000000"), stderr: messages}
+		if code := runVMExec(env, args); code != 1 {
+			t.Errorf("%q: exit code %d", args, code)
+		}
+		if info, err := messages.Stat(); err != nil || info.Size() == 0 {
+			t.Errorf("%q: no message (%v)", args, err)
+		}
 	}
 }
 

@@ -80,8 +80,11 @@ func (r *vmRun) run(object string) error {
 	}
 	defer r.machine.Close()
 	err := r.runAll()
-	// What the program has done before a fault is worth seeing, too.
-	r.report()
+	// What the program has done before a fault is worth seeing, too; not maps that it has never seen.
+	var fault *vm.Fault
+	if err == nil || r.runs > 0 || errors.As(err, &fault) {
+		r.report()
+	}
 	if err == nil && r.out != "" {
 		err = r.writePackets()
 	}
@@ -100,6 +103,9 @@ func (r *vmRun) load(object string) error {
 	defer file.Close()
 	if r.spec, err = vm.ReadObject(file); err != nil {
 		return fmt.Errorf("%s: %w", object, err)
+	}
+	if r.name != "" && r.section != "" {
+		return errors.New("--program and --section exclude each other")
 	}
 	name, err := chooseProgram(r.spec, r.name, r.section)
 	if err != nil {
