@@ -60,7 +60,7 @@ func (m *Machine) NewThread(cpu int) (*Thread, error) {
 	if cpu < 0 || cpu >= m.CPUs() {
 		return nil, fmt.Errorf("making a thread on CPU %d: the machine has %d", cpu, m.CPUs())
 	}
-	stack, err := memory.New(engine.MaxFrames * engine.FrameSize)
+	stack, err := memory.New(engine.StackSize)
 	if err != nil {
 		return nil, fmt.Errorf("making a thread: %w", err)
 	}
@@ -69,7 +69,7 @@ func (m *Machine) NewThread(cpu int) (*Thread, error) {
 	t.space.Private = true
 	t.engine.CPU, t.engine.Stack, t.engine.Machine = cpu, stack, t
 	t.engine.Packet = loadPacket
-	t.space.Add(memory.Region{Base: stack.Base(), Size: uint64(len(stack.Bytes())), Name: "the stack"})
+	t.space.Add(memory.Region{Base: stack.Base(), Size: engine.MaxFrames * engine.FrameSize, Name: "the stack"})
 	return t, nil
 }
 

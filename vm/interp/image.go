@@ -70,7 +70,7 @@ func (m *Image) runnable(t *engine.Thread, slot int) error {
 		return engine.ErrSlot
 	case t.Stack == nil || len(t.Stack.Bytes()) < engine.MaxFrames*engine.FrameSize:
 		return engine.ErrStack
-	case t.Depth < 0 || t.Depth >= engine.MaxFrames:
+	case t.Depth < 0 || t.Depth >= t.Frames():
 		return engine.ErrDepth
 	}
 	return nil
