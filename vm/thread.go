@@ -43,6 +43,7 @@ type Thread struct {
 	regions []memory.Region // of the context, in space
 	program *Program        // that was begun with
 	tail    *Program        // that a tail call has gone to
+	last    *Program        // that was begun with before: what is on the stack is its own, unless it made tail calls
 	args    [5]uint64       // of the entry
 	ctx     uint64          // the first of them
 	locks   []uint64        // spin locks that the program holds
@@ -148,9 +149,14 @@ func (t *Thread) run(p *Program, slot int, args *[5]uint64) (uint64, error) {
 	e := &t.engine
 	e.Space = nil
 	if !p.trusted {
+		if t.last != p || e.TailCalls > 0 {
+			// It may read all of the stack, and what others have left there is not for it.
+			clear(e.Stack.Bytes()[:engine.MaxFrames*engine.FrameSize])
+		}
 		t.space.Parent = p.collection.space
 		e.Space = &t.space
 	}
+	t.last = p
 	e.Probe = nil
 	if p.probes {
 		e.Probe = probeHost

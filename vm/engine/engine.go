@@ -77,8 +77,11 @@ type Thread struct {
 // Frames is how many frames the run may use: more than MaxFrames after tail calls from functions that others have called.
 func (t *Thread) Frames() int { return MaxFrames + t.more }
 
-// grow gives a run more frames, or the next one less. The regions of the stack change with it.
+// grow gives a run more frames, or the next one none but MaxFrames, and zeros where they were. The regions of the stack change with it.
 func (t *Thread) grow(more int) {
+	if more == 0 {
+		clear(t.Stack.Bytes()[MaxFrames*FrameSize : t.Frames()*FrameSize])
+	}
 	t.more = more
 	if t.Space == nil {
 		return
