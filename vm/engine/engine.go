@@ -172,9 +172,12 @@ func (t *Thread) Begin(image Image, left *int64) Outer {
 func (t *Thread) Continue(image Image) { t.image = image }
 
 // End says that the image that was begun has ended.
-func (t *Thread) End(outer Outer) {
-	t.image, t.left = outer.image, outer.left
-	if t.more > 0 && outer.None() {
+func (t *Thread) End(outer Outer) { t.image, t.left = outer.image, outer.left }
+
+// Shrink is called after End if the run had more than MaxFrames, and takes back the others once nothing runs any more. It is not in End
+// to keep that small enough to be inlined.
+func (t *Thread) Shrink() {
+	if t.image == nil {
 		t.grow(0)
 	}
 }

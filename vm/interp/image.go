@@ -60,6 +60,9 @@ func (m *Image) Run(t *engine.Thread, slot int, args engine.Args) (uint64, error
 	outer, depth := t.Begin(m, &t.Left), t.Depth
 	r0, err := m.run(t, slot, &args)
 	t.End(outer)
+	if t.Frames() > engine.MaxFrames {
+		t.Shrink()
+	}
 	t.Depth = depth
 	return r0, err
 }

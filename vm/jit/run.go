@@ -51,6 +51,9 @@ func (m *Image) Run(t *engine.Thread, slot int, args engine.Args) (uint64, error
 		n.images = n.images[:images]
 	}
 	t.End(outer)
+	if t.Frames() > engine.MaxFrames {
+		t.Shrink()
+	}
 	t.Depth = depth
 	return r0, err
 }
