@@ -147,16 +147,14 @@ func (t *Thread) run(p *Program, slot int, args *[5]uint64) (uint64, error) {
 	t.program, t.ctx, t.retval, t.Overridden, t.Assigned = p, args[0], 0, false, nil
 	defer t.leave()
 	e := &t.engine
+	if t.last != p || e.TailCalls > 0 {
+		t.follow(p)
+	}
 	e.Space = nil
 	if !p.trusted {
-		if t.last != p || e.TailCalls > 0 {
-			// It may read all of the stack, and what others have left there is not for it.
-			clear(e.Stack.Bytes()[:engine.MaxFrames*engine.FrameSize])
-		}
 		t.space.Parent = p.collection.space
 		e.Space = &t.space
 	}
-	t.last = p
 	e.Probe = nil
 	if p.probes {
 		e.Probe = probeHost
@@ -172,6 +170,15 @@ func (t *Thread) run(p *Program, slot int, args *[5]uint64) (uint64, error) {
 		return 0, t.machine.explain(p, err)
 	}
 	return r0, nil
+}
+
+// follow is called before a program that runs on the stack of others. One that was not verified may read all of it, and what they have
+// left there is not for it.
+func (t *Thread) follow(p *Program) {
+	if !p.trusted {
+		clear(t.engine.Stack.Bytes()[:engine.MaxFrames*engine.FrameSize])
+	}
+	t.last = p
 }
 
 // leave takes back what a program that was ended holds. After a normal end there is nothing.
