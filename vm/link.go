@@ -55,8 +55,9 @@ func (l *loader) link(name string, insns asm.Instructions) (*code.Program, []sou
 			return nil, nil, fmt.Errorf("instruction %d (%v): %w", len(k.out.Insns), insns[i], err)
 		}
 	}
-	k.out.Funcs = code.FindFuncs(k.out.Insns, k.starts...)
-	k.nameFuncs()
+	if err := k.findFuncs(); err != nil {
+		return nil, nil, err
+	}
 	return k.out, k.sources, nil
 }
 
@@ -65,6 +66,18 @@ func slots(in *asm.Instruction) int {
 		return 2
 	}
 	return 1
+}
+
+// findFuncs finds the functions of the instructions, which are complete.
+func (k *linker) findFuncs() error {
+	for _, slot := range k.starts {
+		if slot >= len(k.out.Insns) {
+			return fmt.Errorf("it takes the address of instruction %d, where it has none", slot)
+		}
+	}
+	k.out.Funcs = code.FindFuncs(k.out.Insns, k.starts...)
+	k.nameFuncs()
+	return nil
 }
 
 func (k *linker) nameFuncs() {

@@ -63,7 +63,8 @@ func (l *loader) linkCode(name string, insns []code.Insn) (*code.Program, error)
 		}
 		k.out.Insns = append(k.out.Insns, in)
 	}
-	k.out.Funcs = code.FindFuncs(k.out.Insns, k.starts...)
-	k.nameFuncs()
+	if err := k.findFuncs(); err != nil {
+		return nil, err
+	}
 	return k.out, nil
 }

@@ -67,8 +67,12 @@ func (m *Machine) newMap(spec *ebpf.MapSpec, c *Collection) (made maps.Map, err 
 
 // affords tells whether a map is small enough for the machine. Sizes that are wrong altogether are not its matter.
 func (m *Machine) affords(spec *ebpf.MapSpec) error {
-	const overhead = 64 // of an entry, about
-	size := uint64(spec.KeySize) + uint64(spec.ValueSize)
+	size, overhead := uint64(spec.KeySize)+uint64(spec.ValueSize), uint64(64) // of an entry, about
+	switch spec.Type {
+	case ebpf.Array, ebpf.PerCPUArray:
+		// Values one after the other, and no keys.
+		size, overhead = (uint64(spec.ValueSize)+7)&^7, 0
+	}
 	switch spec.Type {
 	case ebpf.PerCPUArray, ebpf.PerCPUHash, ebpf.LRUCPUHash, ebpf.PerCPUCGroupStorage:
 		size *= uint64(m.CPUs())

@@ -94,6 +94,29 @@ func TestLoadErrors(t *testing.T) {
 	}
 }
 
+// TestMapMemory: a map that needs no more than the machine allows can be had, of an array all that is for values.
+func TestMapMemory(t *testing.T) {
+	m := machine(t, Options{CPUs: 2, MapMemory: 1 << 20})
+	for _, c := range []struct {
+		spec ebpf.MapSpec
+		fits bool
+	}{
+		{ebpf.MapSpec{Type: ebpf.Array, ValueSize: 8, MaxEntries: 1 << 17}, true},
+		{ebpf.MapSpec{Type: ebpf.Array, ValueSize: 8, MaxEntries: 1<<17 + 1}, false},
+		{ebpf.MapSpec{Type: ebpf.Array, ValueSize: 1, MaxEntries: 1<<17 + 1}, false},
+		{ebpf.MapSpec{Type: ebpf.PerCPUArray, ValueSize: 8, MaxEntries: 1 << 16}, true},
+		{ebpf.MapSpec{Type: ebpf.PerCPUArray, ValueSize: 8, MaxEntries: 1<<16 + 1}, false},
+		{ebpf.MapSpec{Type: ebpf.Hash, ValueSize: 8, MaxEntries: 1 << 13}, true},
+		{ebpf.MapSpec{Type: ebpf.Hash, ValueSize: 8, MaxEntries: 1 << 17}, false},
+	} {
+		c.spec.Name, c.spec.KeySize = "m", 4
+		_, err := m.Load(&ebpf.CollectionSpec{Maps: map[string]*ebpf.MapSpec{"m": &c.spec}}, nil)
+		if (err == nil) != c.fits || err != nil && !errors.Is(err, maps.ENOMEM) {
+			t.Errorf("%s of %d values of %d bytes: %v", c.spec.Type, c.spec.MaxEntries, c.spec.ValueSize, err)
+		}
+	}
+}
+
 // other is the byte order that this computer does not have.
 func other() binary.ByteOrder {
 	if sameOrder(binary.LittleEndian) {

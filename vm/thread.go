@@ -43,6 +43,7 @@ type Thread struct {
 	regions []memory.Region // of the context, in space
 	program *Program        // that was begun with
 	tail    *Program        // that a tail call has gone to
+	last    *Program        // that was begun with before: what is on the stack is its own, unless it made tail calls
 	args    [5]uint64       // of the entry
 	ctx     uint64          // the first of them
 	locks   []uint64        // spin locks that the program holds
@@ -60,7 +61,7 @@ func (m *Machine) NewThread(cpu int) (*Thread, error) {
 	if cpu < 0 || cpu >= m.CPUs() {
 		return nil, fmt.Errorf("making a thread on CPU %d: the machine has %d", cpu, m.CPUs())
 	}
-	stack, err := memory.New(engine.MaxFrames * engine.FrameSize)
+	stack, err := memory.New(engine.StackSize)
 	if err != nil {
 		return nil, fmt.Errorf("making a thread: %w", err)
 	}
@@ -69,7 +70,7 @@ func (m *Machine) NewThread(cpu int) (*Thread, error) {
 	t.space.Private = true
 	t.engine.CPU, t.engine.Stack, t.engine.Machine = cpu, stack, t
 	t.engine.Packet = loadPacket
-	t.space.Add(memory.Region{Base: stack.Base(), Size: uint64(len(stack.Bytes())), Name: "the stack"})
+	t.space.Add(memory.Region{Base: stack.Base(), Size: engine.MaxFrames * engine.FrameSize, Name: "the stack"})
 	return t, nil
 }
 
@@ -146,6 +147,9 @@ func (t *Thread) run(p *Program, slot int, args *[5]uint64) (uint64, error) {
 	t.program, t.ctx, t.retval, t.Overridden, t.Assigned = p, args[0], 0, false, nil
 	defer t.leave()
 	e := &t.engine
+	if t.last != p || e.TailCalls > 0 {
+		t.follow(p)
+	}
 	e.Space = nil
 	if !p.trusted {
 		t.space.Parent = p.collection.space
@@ -166,6 +170,15 @@ func (t *Thread) run(p *Program, slot int, args *[5]uint64) (uint64, error) {
 		return 0, t.machine.explain(p, err)
 	}
 	return r0, nil
+}
+
+// follow is called before a program that runs on the stack of others. One that was not verified may read all of it, and what they have
+// left there is not for it.
+func (t *Thread) follow(p *Program) {
+	if !p.trusted {
+		clear(t.engine.Stack.Bytes()[:engine.MaxFrames*engine.FrameSize])
+	}
+	t.last = p
 }
 
 // leave takes back what a program that was ended holds. After a normal end there is nothing.

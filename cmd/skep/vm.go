@@ -72,6 +72,8 @@ func (e *engineFlags) register(f *pflag.FlagSet) {
 
 func (e *engineFlags) engine() (vm.Engine, error) {
 	switch {
+	case e.budget < 0:
+		return 0, fmt.Errorf("--budget %d is no number of instructions", e.budget)
 	case e.jit && e.interp:
 		return 0, errors.New("--jit and --interp exclude each other")
 	case e.jit:

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"debug/elf"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -27,7 +28,7 @@ func runVMExec(env *environment, args []string) int {
 	isELF := f.Bool("elf", false, "")
 	text := f.String("program", "", "")
 	if code := parseVM(env, f, args); code >= 0 {
-		return code
+		return min(code, 1) // suites know 0 and 1
 	}
 	r0, err := execBare(env, &engine, f.Args(), *text, *raw, *isELF)
 	if err != nil {
@@ -90,6 +91,9 @@ func execBare(env *environment, flags *engineFlags, args []string, text string, 
 // loadBareELF loads the only program of an object, or the one called main, or the one that no other calls; or the only section with
 // instructions if it has no symbols to tell programs by.
 func loadBareELF(m *vm.Machine, content []byte, o *vm.LoadOptions) (*vm.Program, error) {
+	if file, err := elf.NewFile(bytes.NewReader(content)); err == nil && file.ByteOrder.String() != thisOrder() {
+		return nil, fmt.Errorf("the object is for %s, and this computer is not", file.ByteOrder)
+	}
 	spec, err := vm.ReadObject(bytes.NewReader(content))
 	if err == nil && len(spec.Programs) == 0 {
 		spec, err = vm.ReadObject(bytes.NewReader(withoutText(content)))
@@ -112,6 +116,14 @@ func loadBareELF(m *vm.Machine, content []byte, o *vm.LoadOptions) (*vm.Program,
 		return nil, err
 	}
 	return c.Programs[name], nil
+}
+
+// thisOrder is how package binary calls the byte order of this computer, under the name that is not NativeEndian.
+func thisOrder() string {
+	if binary.NativeEndian.Uint16([]byte{1, 0}) == 1 {
+		return binary.LittleEndian.String()
+	}
+	return binary.BigEndian.String()
 }
 
 // withoutText is an object whose section .text has another name, under which its functions are programs and not only what those call.

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 
@@ -210,6 +211,11 @@ func bareControl() []bare {
 		{name: "a tail call without programs", parts: end(Mov(2, K(0)), Mov(3, K(0)), Call(12)), fails: "tail_call: r2: 0x0 is not a map"},
 		{name: "no instruction", fails: "its length of 0 bytes"},
 		{name: "no end", parts: []any{Mov(0, K(0))}, fails: "neither exit nor a jump"},
+		{name: "a call at the end", parts: []any{Mov(0, K(0)), Call(5)}, strict: "neither exit nor a jump", fails: "does not return has returned"},
+		{name: "a function behind the end", parts: end(code.Insn{Op: code.LoadImm64, Regs: 1 | 4<<4, Imm: 100}, code.Insn{}, Mov(0, K(0))), fails: "the address of instruction 101, where"},
+		{name: "a function right behind the end", parts: end(code.Insn{Op: code.LoadImm64, Regs: 1 | 4<<4, Imm: 3}, code.Insn{}, Mov(0, K(0))), fails: "the address of instruction 4, where"},
+		{name: "a function before the start", parts: end(code.Insn{Op: code.LoadImm64, Regs: 1 | 4<<4, Imm: -2}, code.Insn{}, Mov(0, K(0))), fails: "is before the program"},
+		{name: "a function in the middle of a load", parts: end(code.Insn{Op: code.LoadImm64, Regs: 1 | 4<<4, Imm: 2}, code.Insn{}, Imm64(0, 1)), fails: "the second half of the immediate load is missing"},
 		{name: "a jump past the end", parts: end(Goto(1)), fails: "instruction 0: the jump goes to instruction 2, out of its function"},
 		{name: "a jump before the start", parts: end(Goto(-2)), fails: "to instruction -1, out of its function"},
 		{name: "a jump into a load", parts: end(Goto(1), Imm64(0, 1)), fails: "into the middle of an immediate load"},
@@ -241,7 +247,7 @@ func TestExec(t *testing.T) {
 				for _, raw := range []bool{false, true} {
 					c.check(t, &e, raw, false, spaced(program))
 					if len(program) > 0 {
-						object := bareObject(program)
+						object := bareObject(program, binary.LittleEndian)
 						c.check(t, &e, raw, true, string(object))
 						c.check(t, &e, raw, true, hex.EncodeToString(object))
 					}
@@ -305,13 +311,17 @@ func spaced(program []byte) string {
 }
 
 // bareObject is an ELF object with the program in .text and nothing else: no symbols, no license.
-func bareObject(program []byte) []byte {
+func bareObject(program []byte, order binary.ByteOrder) []byte {
 	const header, entry = 64, 64
 	names := "\x00.text\x00.shstrtab\x00"
 	at := header + len(program)
 	table := (at + len(names) + 7) &^ 7
 	var b bytes.Buffer
-	ident := [elf.EI_NIDENT]byte{0x7f, 'E', 'L', 'F', byte(elf.ELFCLASS64), byte(elf.ELFDATA2LSB), byte(elf.EV_CURRENT)}
+	data := elf.ELFDATA2LSB
+	if order == binary.BigEndian {
+		data = elf.ELFDATA2MSB
+	}
+	ident := [elf.EI_NIDENT]byte{0x7f, 'E', 'L', 'F', byte(elf.ELFCLASS64), byte(data), byte(elf.EV_CURRENT)}
 	for _, part := range []any{
 		elf.Header64{Ident: ident, Type: uint16(elf.ET_REL), Machine: uint16(elf.EM_BPF), Version: 1, Shoff: uint64(table), Ehsize: header,
 			Shentsize: entry, Shnum: 3, Shstrndx: 2},
@@ -320,15 +330,46 @@ func bareObject(program []byte) []byte {
 		elf.Section64{Name: 1, Type: uint32(elf.SHT_PROGBITS), Flags: uint64(elf.SHF_ALLOC | elf.SHF_EXECINSTR), Off: header, Size: uint64(len(program)), Addralign: 8},
 		elf.Section64{Name: 7, Type: uint32(elf.SHT_STRTAB), Off: uint64(at), Size: uint64(len(names)), Addralign: 1},
 	} {
-		_ = binary.Write(&b, binary.LittleEndian, part)
+		_ = binary.Write(&b, order, part)
 	}
 	return b.Bytes()
+}
+
+// TestExecOtherOrder: the instructions of an object for another byte order are not taken for others.
+func TestExecOtherOrder(t *testing.T) {
+	var order binary.ByteOrder = binary.BigEndian
+	if order.String() == thisOrder() {
+		order = binary.LittleEndian
+	}
+	object := bareObject(Bytes(instructions(end(Mov(0, K(1))))), order)
+	_, err := execBare(&environment{stdin: bytes.NewReader(object)}, &engineFlags{}, nil, "", false, true)
+	if err == nil || !strings.Contains(err.Error(), "the object is for "+order.String()) {
+		t.Errorf("the error is %v", err)
+	}
+}
+
+// TestExecMistakes: suites know the exit codes 0 and 1.
+func TestExecMistakes(t *testing.T) {
+	for _, args := range [][]string{{"--nonsense"}, {"--budget", "many"}, {"--budget", "-1"}, {"00", "11"}, {"--jit", "--interp"}} {
+		messages, err := os.CreateTemp(t.TempDir(), "stderr")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer messages.Close()
+		env := &environment{stdin: strings.NewReader("9500000000000000"), stderr: messages}
+		if code := runVMExec(env, args); code != 1 {
+			t.Errorf("%q: exit code %d", args, code)
+		}
+		if info, err := messages.Stat(); err != nil || info.Size() == 0 {
+			t.Errorf("%q: no message (%v)", args, err)
+		}
+	}
 }
 
 // FuzzExecELF runs what somebody has made of an object.
 func FuzzExecELF(f *testing.F) {
 	for _, c := range bareMemory()[:6] {
-		f.Add(bareObject(Bytes(instructions(c.parts))))
+		f.Add(bareObject(Bytes(instructions(c.parts)), binary.LittleEndian))
 	}
 	f.Fuzz(func(_ *testing.T, content []byte) {
 		_, _ = execBare(&environment{stdin: bytes.NewReader(content)}, &engineFlags{budget: 10_000}, []string{bytes16}, "", false, true)

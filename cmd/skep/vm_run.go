@@ -80,8 +80,11 @@ func (r *vmRun) run(object string) error {
 	}
 	defer r.machine.Close()
 	err := r.runAll()
-	// What the program has done before a fault is worth seeing, too.
-	r.report()
+	// What the program has done before a fault is worth seeing, too; not maps that it has never seen.
+	var fault *vm.Fault
+	if err == nil || r.runs > 0 || errors.As(err, &fault) {
+		r.report()
+	}
 	if err == nil && r.out != "" {
 		err = r.writePackets()
 	}
@@ -101,6 +104,9 @@ func (r *vmRun) load(object string) error {
 	if r.spec, err = vm.ReadObject(file); err != nil {
 		return fmt.Errorf("%s: %w", object, err)
 	}
+	if r.name != "" && r.section != "" {
+		return errors.New("--program and --section exclude each other")
+	}
 	name, err := chooseProgram(r.spec, r.name, r.section)
 	if err != nil {
 		return fmt.Errorf("%s: %w", object, err)
@@ -109,7 +115,7 @@ func (r *vmRun) load(object string) error {
 		Task:  func(*vm.Thread) vm.Task { return thisTask() },
 		Trace: func(_ *vm.Thread, line string) { fmt.Fprintf(r.env.stdout, "trace: %s\n", line) },
 	}}
-	if needsTypes(r.spec.Programs[name]) {
+	if needsTypes(r.spec) {
 		if options.KernelTypes, err = r.kernelTypes(); err != nil {
 			return err
 		}
@@ -144,11 +150,13 @@ func (r *vmRun) load(object string) error {
 	return nil
 }
 
-// needsTypes reports whether the program has relocations against the kernel's types.
-func needsTypes(p *ebpf.ProgramSpec) bool {
-	for i := range p.Instructions {
-		if btf.CORERelocationMetadata(&p.Instructions[i]) != nil {
-			return true
+// needsTypes reports whether a program has relocations against the kernel's types. It need not be the chosen one, since all are loaded.
+func needsTypes(spec *ebpf.CollectionSpec) bool {
+	for _, p := range spec.Programs {
+		for i := range p.Instructions {
+			if btf.CORERelocationMetadata(&p.Instructions[i]) != nil {
+				return true
+			}
 		}
 	}
 	return false

@@ -9,7 +9,8 @@ const (
 	// Raw rejects what has no meaning. A shift by an immediate takes its lower bits, and a division by an immediate of 0 is like one by
 	// a register that holds 0.
 	Raw Level = iota
-	// Strict also rejects shifts by an immediate that is out of range and divisions by an immediate of 0, as the kernel does.
+	// Strict also rejects shifts by an immediate that is out of range, divisions by an immediate of 0, and functions that end with a call of
+	// what returns, as the kernel does.
 	Strict
 )
 
@@ -115,8 +116,10 @@ func (c *checker) function(f Func) error {
 			}
 		}
 	}
+	in := c.Insns[last]
 	// A call may be one that does not return, as __bpf_trap; engines make sure.
-	if in := c.Insns[last]; in.Op != Exit && in.Op != Goto && in.Op != GotoLong && in.Op != CallOp {
+	endless := in.Op == CallOp && (c.level == Raw || in.Src() == CallKfunc)
+	if in.Op != Exit && in.Op != Goto && in.Op != GotoLong && !endless {
 		return c.fail(last, "the last instruction of the function is neither exit nor a jump")
 	}
 	return nil

@@ -11,10 +11,14 @@ import (
 
 const (
 	FrameSize    = 512     // of one function's stack frame
-	MaxFrames    = 8       // how deep functions may call each other
+	MaxFrames    = 8       // how deep functions of a program may call each other
 	MaxTailCalls = 33      // in a run
 	MaxLoops     = 8 << 20 // how often may_goto goes on, in a run
 )
+
+// StackSize is room for all frames that a run may have: a tail call replaces a function, whose callers stay, by a program that has
+// MaxFrames of its own.
+const StackSize = (MaxFrames + MaxTailCalls*(MaxFrames-1)) * FrameSize
 
 // A Helper is what a call leaves the program for. It may run the program's functions by [Thread.Call], and end the program with
 // [Thread.Fail].
@@ -34,7 +38,7 @@ type Image interface {
 // A Thread runs one program at a time, like a CPU. Its fields are set before Run by who owns it. It is not copied.
 type Thread struct {
 	CPU   int
-	Stack *memory.Block // MaxFrames frames; the frame at depth d ends, and r10 points, at base + (d+1)*FrameSize
+	Stack *memory.Block // StackSize, or MaxFrames frames at least; the frame at depth d ends, and r10 points, at base + (d+1)*FrameSize
 	Depth int           // of the frame that runs next; engines set it around calls of helpers, for functions they call back
 	// Space is what unverified code may touch, the stack included; nil trusts the code. Engines remember regions: one that is removed
 	// while a program runs must stay mapped until the program has come back from a helper or ended.
@@ -62,11 +66,31 @@ type Thread struct {
 	Native    any    // what the JIT keeps with the thread
 	Left      int64  // of the interpreter's slice, while a helper runs
 
-	args  [MaxFrames + 1][5]uint64
+	args  [StackSize/FrameSize + 1][5]uint64
 	image Image
 	left  *int64 // of the slice of the run that has called a helper
 	fault error
 	wants bool // a helper has set Tail or fault
+	more  int  // frames besides MaxFrames that the run has, for tail calls from functions
+}
+
+// Frames is how many frames the run may use: more than MaxFrames after tail calls from functions that others have called.
+func (t *Thread) Frames() int { return MaxFrames + t.more }
+
+// grow gives a run more frames, or the next one none but MaxFrames, and zeros where they were. The regions of the stack change with it.
+func (t *Thread) grow(more int) {
+	if more == 0 {
+		clear(t.Stack.Bytes()[MaxFrames*FrameSize : t.Frames()*FrameSize])
+	}
+	t.more = more
+	if t.Space == nil {
+		return
+	}
+	if r, ok := t.Space.Find(t.Stack.Base(), FrameSize); ok {
+		t.Space.Remove(r.Base)
+		r.Size = uint64(t.Frames() * FrameSize)
+		t.Space.Add(r)
+	}
 }
 
 // Call runs, for a helper, the function of the running program that begins at the slot. After an error the helper returns at once: the
@@ -90,13 +114,17 @@ func argsOf(a *[5]uint64) Args { return Args{a[0], a[1], a[2], a[3], a[4]} }
 func (t *Thread) Fail(err error) { t.fault, t.wants = err, true }
 
 // TailCall makes the program go on in another one when the helper returns, and tells whether it does: the number of tail calls in a run
-// is limited.
+// is limited. The other program's functions may call each other as deep as those of this one.
 func (t *Thread) TailCall(to Image) bool {
 	if t.TailCalls >= MaxTailCalls {
 		return false
 	}
 	t.TailCalls++
 	t.Tail, t.wants = to, true
+	// Depth is the frame behind that of the function which is replaced.
+	if more := min(t.Depth-1, len(t.Stack.Bytes())/FrameSize-MaxFrames); more > t.more {
+		t.grow(more)
+	}
 	return true
 }
 
@@ -104,6 +132,9 @@ func (t *Thread) TailCall(to Image) bool {
 func (t *Thread) Reset() {
 	t.Depth, t.Tail, t.image, t.left, t.fault, t.wants = 0, nil, nil, nil, nil, false
 	t.Stop.Store(false)
+	if t.more > 0 {
+		t.grow(0)
+	}
 }
 
 // Running is the image whose function has called the helper.
@@ -142,6 +173,14 @@ func (t *Thread) Continue(image Image) { t.image = image }
 
 // End says that the image that was begun has ended.
 func (t *Thread) End(outer Outer) { t.image, t.left = outer.image, outer.left }
+
+// Shrink is called after End if the run had more than MaxFrames, and takes back the others once nothing runs any more. It is not in End
+// to keep that small enough to be inlined.
+func (t *Thread) Shrink() {
+	if t.image == nil {
+		t.grow(0)
+	}
+}
 
 // lend puts what is left of a slice back, for a run that interrupts.
 func (t *Thread) lend(left *int64) {

@@ -63,6 +63,61 @@ func (e Engine) TailCalls(t *testing.T, other Engine) {
 	}
 }
 
+// TailDepth has functions, as many as may call each other, of which the last goes on in the program again: its callers stay, and the
+// program has as many frames as before. Each level of functions keeps something on its stack.
+func (e Engine) TailDepth(t *testing.T, other Engine) {
+	for _, checked := range []bool{false, true} {
+		th := NewThread(t, checked)
+		var images []engine.Image
+		var tail engine.Helper = func(t *engine.Thread, _ *[5]uint64) uint64 {
+			t.TailCall(images[min(t.TailCalls+1, len(images)-1)])
+			return 0
+		}
+		var parts []any
+		for range engine.MaxFrames - 1 {
+			parts = append(parts, Call(1), Store(8, 10, -8, Reg(0)), Mov(6, Reg(0)), CallFunc(5),
+				Load(8, 1, 10, -8), Alu(code.SUB, 6, Reg(1)), Alu(code.ADD, 0, K(1)), Alu(code.ADD, 0, Reg(6)), Exit())
+		}
+		p := Program(2, append(parts, Call(0), Mov(0, K(0)), Exit())...)
+		calls, deepest := uint64(0), 0
+		count := func(t *engine.Thread, _ *[5]uint64) uint64 {
+			calls++
+			deepest = max(deepest, t.Depth)
+			return calls
+		}
+		for range 2 {
+			images = append(images, e.Image(t, p, checked, tail, count))
+		}
+		first := images[0]
+		const all = (engine.MaxFrames - 1) * (engine.MaxTailCalls + 1)
+		run := func(name string) {
+			t.Helper()
+			deepest = 0
+			if r0, err := first.Run(th, 0, engine.Args{}); err != nil || r0 != all || deepest != all || th.Frames() != engine.MaxFrames {
+				t.Errorf("%s, checked %v: %d and %v, not %d; %d deep, and %d frames afterwards", name, checked, r0, err, all, deepest, th.Frames())
+			}
+		}
+		run("one engine")
+		run("one engine again")
+		// By way of the other engine.
+		images = append(images[:1], other.Image(t, p, checked, tail, count), images[1])
+		run("two engines")
+
+		// Functions that call each other without end find one after all.
+		endless := e.Image(t, Program(0, CallFunc(-1), Exit()), checked)
+		images = append(images[:1], endless)
+		if _, err := first.Run(th, 0, engine.Args{}); !errors.Is(err, engine.ErrDepth) {
+			t.Errorf("checked %v: recursion after a tail call: %v", checked, err)
+		}
+		// The stack of a run without such tail calls is as before.
+		images = append(images[:1], first)
+		over := e.Image(t, Program(0, Load(8, 0, 10, engine.FrameSize*(engine.MaxFrames-1)), Exit()), checked)
+		if _, err := over.Run(th, 0, engine.Args{}); (err != nil) != checked {
+			t.Errorf("checked %v: reading behind the last frame: %v", checked, err)
+		}
+	}
+}
+
 // TailCallbacks has a program whose function ends in another program, and both have a callback at the same slot.
 func (e Engine) TailCallbacks(t *testing.T, other Engine) {
 	var second engine.Image

@@ -18,10 +18,10 @@ type Engine struct {
 // NewThread makes a thread with a stack, and with a Space if the code is not trusted.
 func NewThread(t testing.TB, checked bool) *engine.Thread {
 	t.Helper()
-	th := &engine.Thread{Stack: NewBlock(t, engine.MaxFrames*engine.FrameSize), Budget: math.MaxInt64}
+	th := &engine.Thread{Stack: NewBlock(t, engine.StackSize), Budget: math.MaxInt64}
 	if checked {
 		th.Space = new(memory.Space)
-		th.Space.Add(memory.Region{Base: th.Stack.Base(), Size: uint64(len(th.Stack.Bytes())), Name: "stack"})
+		th.Space.Add(memory.Region{Base: th.Stack.Base(), Size: engine.MaxFrames * engine.FrameSize, Name: "stack"})
 	}
 	return th
 }

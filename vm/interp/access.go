@@ -22,7 +22,7 @@ type extent struct{ base, size uint64 }
 
 // reset leaves the stack only, or makes everything accessible for a thread that trusts its code.
 func (w *window) reset(t *engine.Thread) {
-	w.extent = extent{t.Stack.Base(), engine.MaxFrames * engine.FrameSize}
+	w.extent = extent{t.Stack.Base(), uint64(t.Frames()) * engine.FrameSize}
 	if t.Space == nil {
 		w.extent = extent{0, math.MaxUint64}
 	} else {

@@ -60,6 +60,9 @@ func (m *Image) Run(t *engine.Thread, slot int, args engine.Args) (uint64, error
 	outer, depth := t.Begin(m, &t.Left), t.Depth
 	r0, err := m.run(t, slot, &args)
 	t.End(outer)
+	if t.Frames() > engine.MaxFrames {
+		t.Shrink()
+	}
 	t.Depth = depth
 	return r0, err
 }
@@ -70,7 +73,7 @@ func (m *Image) runnable(t *engine.Thread, slot int) error {
 		return engine.ErrSlot
 	case t.Stack == nil || len(t.Stack.Bytes()) < engine.MaxFrames*engine.FrameSize:
 		return engine.ErrStack
-	case t.Depth < 0 || t.Depth >= engine.MaxFrames:
+	case t.Depth < 0 || t.Depth >= t.Frames():
 		return engine.ErrDepth
 	}
 	return nil

@@ -17,6 +17,7 @@ func TestControl(t *testing.T) { interpreter.Control(t) }
 
 func TestTailCalls(t *testing.T) {
 	interpreter.TailCalls(t, interpreter)
+	interpreter.TailDepth(t, interpreter)
 	interpreter.TailCallbacks(t, interpreter)
 }
 

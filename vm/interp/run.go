@@ -11,6 +11,7 @@ type state struct {
 	image         *Image
 	depth, outer  int // of the frame that runs, and of the one that run began with
 	frames        [engine.MaxFrames]frame
+	deep          []frame // those behind frames, after tail calls from functions
 	single        *single
 }
 
@@ -68,7 +69,7 @@ func (s *state) step(t *engine.Thread, pc int) (next int, err error) {
 	case opCallHelper:
 		return s.callHelper(t, in)
 	case opCallFunc:
-		return s.callFunc(in)
+		return s.callFunc(t, in)
 	case opExit:
 		return s.exit(), nil
 	case opAtomic:
@@ -126,11 +127,11 @@ func (s *state) tailCall(t *engine.Thread, to engine.Image, err error) (next int
 	return s.exit(), nil
 }
 
-func (s *state) callFunc(in *insn) (next int, err error) {
-	if s.depth+1 >= engine.MaxFrames {
+func (s *state) callFunc(t *engine.Thread, in *insn) (next int, err error) {
+	if s.depth+1 >= t.Frames() {
 		return 0, engine.ErrDepth
 	}
-	f := &s.frames[s.depth]
+	f := s.frame()
 	f.image, f.pc = s.image, int(in.imm)
 	copy(f.saved[:], s.r[6:10])
 	s.depth++
@@ -139,13 +140,24 @@ func (s *state) callFunc(in *insn) (next int, err error) {
 	return int(in.off), nil
 }
 
+// frame is that of the function that runs.
+func (s *state) frame() *frame {
+	if s.depth < len(s.frames) {
+		return &s.frames[s.depth]
+	}
+	for len(s.deep) <= s.depth-len(s.frames) {
+		s.deep = append(s.deep, frame{})
+	}
+	return &s.deep[s.depth-len(s.frames)]
+}
+
 func (s *state) exit() (next int) {
 	if s.depth == s.outer {
 		return done
 	}
 	s.depth--
 	s.r[10] -= engine.FrameSize
-	f := &s.frames[s.depth]
+	f := s.frame()
 	s.image, s.code = f.image, f.image.code
 	copy(s.r[6:10], f.saved[:])
 	return f.pc

@@ -51,7 +51,7 @@ func (a *agreement) run(t *testing.T, insns []code.Insn) bool {
 	}
 	defer compiled.Close()
 	run := func(m engine.Image) (uint64, *engine.Fault, []byte) {
-		clear(a.thread.Stack.Bytes())
+		clear(a.thread.Stack.Bytes()[:engine.MaxFrames*engine.FrameSize])
 		clear(a.block.Bytes())
 		a.thread.Budget = 20_000
 		r0, err := m.Run(a.thread, 0, engine.Args{R1: a.block.Base(), R2: 64, R3: a.fixed.Base(), R4: 60, R5: uint64(len(insns))})
@@ -59,7 +59,7 @@ func (a *agreement) run(t *testing.T, insns []code.Insn) bool {
 		if err != nil && !errors.As(err, &fault) {
 			t.Fatal(err)
 		}
-		return r0, fault, append(bytes.Clone(a.thread.Stack.Bytes()), a.block.Bytes()...)
+		return r0, fault, append(bytes.Clone(a.thread.Stack.Bytes()[:engine.MaxFrames*engine.FrameSize]), a.block.Bytes()...)
 	}
 	r1, f1, m1 := run(interpreted)
 	r2, f2, m2 := run(compiled)

@@ -36,6 +36,7 @@ func TestControl(t *testing.T) { compiler.Control(t) }
 func TestTailCalls(t *testing.T) {
 	for _, pair := range [][2]Engine{{compiler, compiler}, {compiler, interpreter}, {interpreter, compiler}} {
 		pair[0].TailCalls(t, pair[1])
+		pair[0].TailDepth(t, pair[1])
 		pair[0].TailCallbacks(t, pair[1])
 	}
 }

@@ -51,6 +51,9 @@ func (m *Image) Run(t *engine.Thread, slot int, args engine.Args) (uint64, error
 		n.images = n.images[:images]
 	}
 	t.End(outer)
+	if t.Frames() > engine.MaxFrames {
+		t.Shrink()
+	}
 	t.Depth = depth
 	return r0, err
 }
@@ -67,7 +70,7 @@ func (m *Image) runnable(t *engine.Thread, slot int) (*native, *function, error)
 		return nil, nil, engine.ErrSlot
 	case t.Stack == nil || len(t.Stack.Bytes()) < engine.MaxFrames*engine.FrameSize:
 		return nil, nil, engine.ErrStack
-	case t.Depth < 0 || t.Depth >= engine.MaxFrames:
+	case t.Depth < 0 || t.Depth >= t.Frames():
 		return nil, nil, engine.ErrDepth
 	case t.Space != nil && !m.checked:
 		return nil, nil, errUnchecked
@@ -97,7 +100,7 @@ func (n *native) restoreRun(s *saved) { n.pc, n.sp, n.regs, n.fuel = s.pc, s.sp,
 func (m *Image) run(t *engine.Thread, n *native, f *function, args *engine.Args) (r0 uint64, err error) {
 	base := t.Stack.Base()
 	n.running++
-	n.limit = base + engine.MaxFrames*engine.FrameSize
+	n.limit = base + uint64(t.Frames())*engine.FrameSize
 	n.loops = uint64(uintptr(unsafe.Pointer(&t.Loops)))
 	n.cpu = uint64(t.CPU)
 	n.fuel = t.Slice()

@@ -92,8 +92,8 @@ type native struct {
 	removed uint64
 }
 
-// machineStack is enough: 8 functions of programs save at most 80 bytes each, as 33 tail calls do.
-const machineStack = 8192
+// machineStack is enough: functions of programs save at most 80 bytes each, as tail calls do. What is not used costs nothing.
+const machineStack = (engine.StackSize/engine.FrameSize*80 + engine.MaxTailCalls*80 + 8191) &^ 4095
 
 // nativeOf returns what the thread has, made at its first run.
 func nativeOf(t *engine.Thread) (*native, error) {
@@ -126,7 +126,7 @@ func (n *native) push(addr uint64) {
 
 // reset lets the windows show the stack only, or everything for a thread that trusts its code.
 func (n *native) reset(t *engine.Thread) {
-	w := newWindow(t.Stack.Base(), engine.MaxFrames*engine.FrameSize)
+	w := newWindow(t.Stack.Base(), uint64(t.Frames())*engine.FrameSize)
 	if t.Space == nil {
 		w = newWindow(0, ^uint64(0))
 	} else {

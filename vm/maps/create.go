@@ -90,17 +90,16 @@ func attrOf(spec *ebpf.MapSpec, opts Options) (*attr, error) {
 		name: spec.Name, kind: spec.Type, keySize: spec.KeySize, valueSize: spec.ValueSize, maxEntries: spec.MaxEntries,
 		flags: spec.Flags, numaNode: spec.NumaNode, extra: spec.MapExtra, typed: spec.Key != nil && spec.Value != nil,
 	}
-	cpus := uint32(max(opts.CPUs, 1))
 	switch a.kind {
 	case ebpf.ArrayOfMaps, ebpf.HashOfMaps:
 		if a.valueSize == 0 {
 			a.valueSize = 4
 		}
-	case ebpf.PerfEventArray, ebpf.CPUMap:
-		if a.maxEntries == 0 || a.maxEntries > cpus {
-			a.maxEntries = cpus
+	case ebpf.PerfEventArray:
+		if a.maxEntries == 0 {
+			a.maxEntries = uint32(max(opts.CPUs, 1))
 		}
-		if a.kind == ebpf.PerfEventArray {
+		if a.keySize == 0 && a.valueSize == 0 {
 			a.keySize, a.valueSize = 4, 4
 		}
 	}

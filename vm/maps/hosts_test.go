@@ -3,6 +3,7 @@ package maps
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -313,5 +314,66 @@ func TestPerfOutput(t *testing.T) {
 	}
 	if err := m.Output(1, 2, nil, nil); err != EOPNOTSUPP {
 		t.Errorf("output to another CPU: %v", err)
+	}
+}
+
+// TestMoreThanCPUs: maps of CPUs have as many entries as they are made with, and those behind the last CPU are empty.
+func TestMoreThanCPUs(t *testing.T) {
+	for _, c := range []struct {
+		spec ebpf.MapSpec
+		want error
+	}{
+		{ebpf.MapSpec{Type: ebpf.CPUMap, KeySize: 4, ValueSize: 4}, EINVAL},
+		{ebpf.MapSpec{Type: ebpf.CPUMap, KeySize: 4, ValueSize: 4, MaxEntries: maxCPUs + 1}, E2BIG},
+		{ebpf.MapSpec{Type: ebpf.PerfEventArray, KeySize: 8, ValueSize: 4, MaxEntries: 4}, EINVAL},
+		{ebpf.MapSpec{Type: ebpf.PerfEventArray, KeySize: 4, ValueSize: 8, MaxEntries: 4}, EINVAL},
+	} {
+		if _, err := New(&c.spec, Options{CPUs: 2}); !errors.Is(err, c.want) {
+			t.Errorf("%+v: %v, not %v", c.spec, err, c.want)
+		}
+	}
+	cpus := User{newWith(t, &ebpf.MapSpec{Type: ebpf.CPUMap, KeySize: 4, ValueSize: 4, MaxEntries: 10}, Options{CPUs: 2})}
+	perf := User{newWith(t, &ebpf.MapSpec{Type: ebpf.PerfEventArray, KeySize: 4, ValueSize: 4, MaxEntries: 5}, Options{CPUs: 2})}
+	for _, c := range []struct {
+		name      string
+		got, want error
+	}{
+		{"delete a CPU that is not there", cpus.Delete(u32(4)), nil},
+		{"delete behind the end", cpus.Delete(u32(10)), EINVAL},
+		{"update a CPU", cpus.Update(u32(1), u32(64), Any), nil},
+		{"update a CPU that is not there", cpus.Update(u32(2), u32(64), Any), ENODEV},
+		{"update behind the end", cpus.Update(u32(10), u32(64), Any), E2BIG},
+		{"update of events without any", perf.Update(u32(3), u32(1), Any), EBADF},
+		{"update of events behind the end", perf.Update(u32(5), u32(1), Any), E2BIG},
+		{"delete no event", perf.Delete(u32(3)), ENOENT},
+		{"delete an event behind the end", perf.Delete(u32(5)), E2BIG},
+	} {
+		if c.got != c.want {
+			t.Errorf("%s: %v, not %v", c.name, c.got, c.want)
+		}
+	}
+	for m, last := range map[User]int{cpus: 9, perf: 4} {
+		key := make([]byte, 4)
+		if err := m.NextKey(u32(last-1), key); err != nil || !bytes.Equal(key, u32(last)) {
+			t.Errorf("%s: behind %d is %x, %v", m.Map.Type(), last-1, key, err)
+		}
+		if err := m.NextKey(u32(last), key); err != ENOENT {
+			t.Errorf("%s: behind the last key: %v", m.Map.Type(), err)
+		}
+	}
+	// Who likes may take what is output there.
+	events := perf.Map.(*PerfEventArray)
+	if err := events.Output(1, 3, nil, nil); err != ENOENT {
+		t.Errorf("output where nobody takes it: %v", err)
+	}
+	got := 0
+	if err := events.Attach(3, 1, func(data, _ []byte) error { got += len(data); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if err := events.Output(1, 3, make([]byte, 8), nil); err != nil || got != 8 {
+		t.Errorf("output behind the CPUs: %v, %d bytes", err, got)
+	}
+	if err := events.Delete(u32(3)); err != nil || events.Output(1, 3, nil, nil) != ENOENT {
+		t.Errorf("what was attached is still there: %v", err)
 	}
 }

@@ -15,7 +15,8 @@ const CurrentCPU = 1<<32 - 1
 // A PerfEventArray is BPF_MAP_TYPE_PERF_EVENT_ARRAY: for each CPU, somebody who takes what programs output there.
 type PerfEventArray struct {
 	base
-	sinks []atomic.Pointer[perfSink]
+	sinks  []atomic.Pointer[perfSink] // of the indices that are CPUs
+	others sync.Map                   // of those behind, uint32 to *perfSink
 }
 
 type perfSink struct {
@@ -27,17 +28,31 @@ func newPerfEventArray(a *attr, opts Options) (Map, error) {
 	if a.valueSize != 4 || !a.indexed() || a.flags&^(flagNUMANode|flagReadOnly|flagWriteOnly|flagPreserveElems) != 0 {
 		return nil, EINVAL
 	}
-	return &PerfEventArray{base: a.base(opts), sinks: make([]atomic.Pointer[perfSink], a.maxEntries)}, nil
+	return &PerfEventArray{base: a.base(opts), sinks: make([]atomic.Pointer[perfSink], min(int(a.maxEntries), opts.CPUs))}, nil
 }
 
 // Attach gives what programs that run on a CPU output at an index to send, one record in two parts of which the second may be empty.
 // It is called by the program's thread, must not wait, and must not keep the slices.
 func (m *PerfEventArray) Attach(index, cpu int, send func(data, more []byte) error) error {
-	if uint(index) >= uint(len(m.sinks)) {
+	switch sink := (&perfSink{cpu, send}); {
+	case uint(index) >= uint(m.maxEntries):
 		return E2BIG
+	case index < len(m.sinks):
+		m.sinks[index].Store(sink)
+	default:
+		m.others.Store(uint32(index), sink)
 	}
-	m.sinks[index].Store(&perfSink{cpu, send})
 	return nil
+}
+
+// sink is what is attached at an index; nil is nothing.
+func (m *PerfEventArray) sink(index uint32) *perfSink {
+	if uint(index) < uint(len(m.sinks)) {
+		return m.sinks[index].Load()
+	}
+	sink, _ := m.others.Load(index)
+	found, _ := sink.(*perfSink)
+	return found
 }
 
 // Output is bpf_perf_event_output; more are the bytes of the packet that its flags ask for, which the caller has found.
@@ -50,10 +65,10 @@ func (m *PerfEventArray) Output(cpu int, flags uint64, data, more []byte) error 
 	if index == CurrentCPU {
 		index = uint64(cpu)
 	}
-	if index >= uint64(len(m.sinks)) {
+	if index >= uint64(m.maxEntries) {
 		return E2BIG
 	}
-	sink := m.sinks[index].Load()
+	sink := m.sink(uint32(index))
 	switch {
 	case sink == nil:
 		return ENOENT
@@ -65,10 +80,16 @@ func (m *PerfEventArray) Output(cpu int, flags uint64, data, more []byte) error 
 
 func (m *PerfEventArray) Delete(key []byte) error {
 	i := index(key)
+	had := false
 	switch {
-	case uint(i) >= uint(len(m.sinks)):
+	case uint(i) >= uint(m.maxEntries):
 		return E2BIG
-	case m.sinks[i].Swap(nil) == nil:
+	case uint(i) < uint(len(m.sinks)):
+		had = m.sinks[i].Swap(nil) != nil
+	default:
+		_, had = m.others.LoadAndDelete(i)
+	}
+	if !had {
 		return ENOENT
 	}
 	return nil
