@@ -171,6 +171,12 @@ func (v *verifier) checkMapHelper(c *helperCall) {
 	t := c.mp.spec.Type
 	ok := true
 	switch c.Number {
+	case helperMapUpdate, helperMapDelete, 87, 88: // push, pop
+		if c.mp.spec.Flags&rdonlyProg != 0 {
+			v.reject("read only", "bpf_%s changes %s, which programs cannot write to", c.Name, c.mp.name)
+		}
+	}
+	switch c.Number {
 	case helperTailCall:
 		ok = t == ebpf.ProgramArray
 	case 22, 25, 55, 111, 121: // perf_event_read, perf_event_output, perf_event_read_value, skb_output, xdp_output

@@ -265,10 +265,16 @@ func readFrozen(b []byte, size int, signed bool) uint64 {
 	return n
 }
 
+// Flags of maps: what programs may not do.
+const (
+	rdonlyProg = 1 << 7
+	wronlyProg = 1 << 8
+)
+
 // mapFlags asks that programs may read or write the map.
 func (v *verifier) mapFlags(at int, m *mapDef, write bool) {
-	const rdonlyProg, wronlyProg = 1 << 7, 1 << 8
-	if write && m.spec.Flags&rdonlyProg != 0 {
+	devices := m.spec.Type == ebpf.DevMap || m.spec.Type == ebpf.DevMapHash // whose values lie in the kernel's own structs
+	if write && (devices || m.spec.Flags&rdonlyProg != 0) {
 		v.rejectReg(at, "read only", "programs cannot write to the map %s", m.name)
 	}
 	if !write && m.spec.Flags&wronlyProg != 0 {
