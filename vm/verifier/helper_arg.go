@@ -24,6 +24,9 @@ func (v *verifier) checkArg(c *helperCall, i int, a helper.Arg) {
 	if c.Name == "sk_assign" && i == 1 && v.prog.spec.Type == ebpf.SkLookup {
 		a |= helper.MaybeNull // no socket is one, too
 	}
+	if a.Kind() == helper.MapValue && c.mp.isSocketMap() {
+		a = helper.BTFSockCommon
+	}
 	r := v.read(uint8(n))
 	if a.Kind() == helper.Anything {
 		return

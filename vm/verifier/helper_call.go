@@ -115,7 +115,8 @@ func (v *verifier) checkHelper(h *helper.Helper) {
 	if h.Flags&helper.GPL != 0 && !gplCompatible(spec.License) {
 		v.reject("license", "bpf_%s may be called by programs with a GPL-compatible license only, this one is under %q", h.Name, spec.License)
 	}
-	if h.Flags&helper.Sleeps != 0 && spec.Flags&sleepable == 0 {
+	sleeps := spec.Flags&sleepable != 0 || v.sleeps() && v.rules.kernel >= Linux6_18
+	if h.Flags&helper.Sleeps != 0 && !sleeps {
 		v.reject("sleep", "bpf_%s may sleep, this program may not", h.Name)
 	}
 	if h.Flags&helper.Sleeps != 0 {
