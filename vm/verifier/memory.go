@@ -107,6 +107,9 @@ func (v *verifier) acquireRelease(in insn) {
 	if in.Imm == atomicLoadAcq {
 		s := v.read(in.Src())
 		v.checkAtomicTarget(int(in.Src()), s)
+		if s.kind == ptrMem && s.flags&untrusted != 0 {
+			v.unmodelled("atomic loads of what members of the kernel's structs point to")
+		}
 		v.write(in.Dst())
 		v.access(access{reg: int(in.Src()), off: int(in.Off), size: in.size(), value: int(in.Dst()), atomic: true})
 		return
@@ -148,7 +151,9 @@ func (v *verifier) access(a access) {
 		if a.write && r.flags&readOnly != 0 {
 			v.rejectReg(a.reg, "read only", "r%d is %s, which cannot be written", a.reg, r.describe())
 		}
-		v.region(a.reg, off, a.size, int(r.size), false, r.describe())
+		if r.flags&untrusted == 0 { // which is read by a load that can fail, wherever it is
+			v.region(a.reg, off, a.size, int(r.size), false, r.describe())
+		}
 		v.loaded(a)
 	case ptrCtx:
 		v.ctxAccess(a, r)
