@@ -283,6 +283,12 @@ func (v *verifier) pointerAdd(in insn, ptr, off *reg, pointerFirst bool) {
 	if p.nullable() {
 		v.rejectReg(dst, "null", "r%d may be null (%s): compare it with 0 before adding to it", dst, p.describe())
 	}
+	if p.kind == ptrMem && p.flags&untrusted != 0 {
+		if !pointerFirst || in.op() != opADD && in.op() != opSUB {
+			v.unmodelled("arithmetic of this kind on what members of the kernel's structs point to")
+		}
+		return // no offset is followed
+	}
 	allowed := true
 	switch p.kind {
 	case constMap:

@@ -52,8 +52,13 @@ func (v *verifier) btfAccess(a access, r *reg, off int) {
 		x.setUnknown()
 		return
 	}
-	f := v.walkedFlags(r, field)
 	life := x.life
+	if _, ok := target.(*btf.Void); ok {
+		x.setPointer(ptrMem, readOnly|untrusted)
+		x.life = life
+		return
+	}
+	f := v.walkedFlags(r, field)
 	x.setPointer(ptrBTF, f)
 	x.life = life
 	x.typ = target
@@ -106,7 +111,7 @@ func (v *verifier) walkedFlags(r *reg, field memberName) flags {
 	return 0
 }
 
-// member finds what an access of a struct reads: a pointer to the struct target, or a number if that is nil.
+// member finds what an access of a struct reads: a pointer to the struct target, or to something else if that is void, or a number if it is nil.
 func (v *verifier) member(at int, t btf.Type, off, size, depth int) (target btf.Type, field memberName) {
 	outside := func() {
 		v.rejectReg(at, "bounds", "%d bytes at offset %d do not lie in a member of struct %s", size, off, t.TypeName())
@@ -180,6 +185,9 @@ func (v *verifier) member(at int, t btf.Type, off, size, depth int) (target btf.
 			switch u := btf.UnderlyingType(mt.Target).(type) {
 			case *btf.Struct, *btf.Union:
 				return u, memberName{t.TypeName(), m.Name}
+			}
+			if v.rules.voidCasts {
+				return &btf.Void{}, memberName{}
 			}
 			return nil, memberName{}
 		}

@@ -47,6 +47,9 @@ func (r *reg) describe() string {
 		if r.flags&ringbufMem != 0 {
 			s = fmt.Sprintf("a record of %d bytes in a ring buffer", r.size)
 		}
+		if r.flags&untrusted != 0 {
+			s = "a pointer to memory of the kernel"
+		}
 		if r.flags&readOnly != 0 {
 			s += ", read-only"
 		}

@@ -13,7 +13,8 @@ import (
 func (v *verifier) allowsHelper(h *helper.Helper) bool {
 	spec := v.prog.spec
 	if h.Flags&helper.Sleeps != 0 {
-		return h.Programs.Has(spec.Type) // older kernels have them for programs only that may sleep
+		// Older kernels have them for programs only that may sleep.
+		return h.Programs.Has(spec.Type) || v.rules.kernel >= Linux6_18 && (h.Name == "copy_from_user" || h.Name == "copy_from_user_task")
 	}
 	trampoline := spec.AttachType == ebpf.AttachTraceFEntry || spec.AttachType == ebpf.AttachTraceFExit || spec.AttachType == ebpf.AttachModifyReturn
 	switch {

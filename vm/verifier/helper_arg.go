@@ -24,6 +24,9 @@ func (v *verifier) checkArg(c *helperCall, i int, a helper.Arg) {
 	if c.Name == "sk_assign" && i == 1 && v.prog.spec.Type == ebpf.SkLookup {
 		a |= helper.MaybeNull // no socket is one, too
 	}
+	if a.Kind() == helper.MapValue && c.mp.isSocketMap() {
+		a = helper.BTFSockCommon
+	}
 	r := v.read(uint8(n))
 	if a.Kind() == helper.Anything {
 		return
@@ -62,7 +65,7 @@ func (v *verifier) checkArgKind(c *helperCall, n int, a helper.Arg, r *reg) {
 		case ptrStack, ptrPacket, ptrPacketMeta, ptrMapValue, ptrMapKey:
 			return true
 		case ptrMem, ptrBuffer:
-			return r.flags&readOnly == 0 || a.Has(helper.ReadOnly) && v.rules.kernel >= linux(5, 16)
+			return r.flags&untrusted == 0 && (r.flags&readOnly == 0 || a.Has(helper.ReadOnly) && v.rules.kernel >= linux(5, 16))
 		case ptrBTF:
 			return r.flags&trusted != 0 && v.rules.kernel >= linux(6, 3) && a.Kind() == helper.Mem
 		}

@@ -115,7 +115,8 @@ func (v *verifier) checkHelper(h *helper.Helper) {
 	if h.Flags&helper.GPL != 0 && !gplCompatible(spec.License) {
 		v.reject("license", "bpf_%s may be called by programs with a GPL-compatible license only, this one is under %q", h.Name, spec.License)
 	}
-	if h.Flags&helper.Sleeps != 0 && spec.Flags&sleepable == 0 {
+	sleeps := spec.Flags&sleepable != 0 || v.sleeps() && v.rules.kernel >= Linux6_18
+	if h.Flags&helper.Sleeps != 0 && !sleeps {
 		v.reject("sleep", "bpf_%s may sleep, this program may not", h.Name)
 	}
 	if h.Flags&helper.Sleeps != 0 {
@@ -236,9 +237,21 @@ func (v *verifier) returned(c *helperCall, r *reg) {
 	case c.Flags&helper.Acquires != 0, c.Number == helperMapLookup && c.mp.isSocketMap():
 		r.id = v.acquire()
 		r.ref = r.id
-	case c.Ret == helper.RetSocketOrNull || c.Ret == helper.RetTCPSockOrNull:
-		r.ref = c.ref // a cast
+	case castsSocket(c.Number):
+		r.ref = c.ref
 	}
+}
+
+// castsSocket reports whether the helper returns the socket that it is given as another type: there is one reference then, which may be
+// released through both.
+func castsSocket(n int32) bool {
+	switch n {
+	case 95, 96, // sk_fullsock, tcp_sock
+		136, 137, 138, 139, 140, // skc_to_tcp6_sock, tcp_sock, tcp_timewait_sock, tcp_request_sock, udp6_sock
+		196: // skc_to_mptcp_sock
+		return true
+	}
+	return false
 }
 
 // refineResult limits the numbers that some helpers return.

@@ -171,6 +171,12 @@ func (v *verifier) checkMapHelper(c *helperCall) {
 	t := c.mp.spec.Type
 	ok := true
 	switch c.Number {
+	case helperMapUpdate, helperMapDelete, 87, 88: // push, pop
+		if c.mp.spec.Flags&rdonlyProg != 0 {
+			v.reject("read only", "bpf_%s changes %s, which programs cannot write to", c.Name, c.mp.name)
+		}
+	}
+	switch c.Number {
 	case helperTailCall:
 		ok = t == ebpf.ProgramArray
 	case 22, 25, 55, 111, 121: // perf_event_read, perf_event_output, perf_event_read_value, skb_output, xdp_output
@@ -212,9 +218,32 @@ func (v *verifier) checkMapHelper(c *helperCall) {
 	if ok {
 		ok = mapAllows(c.Helper, t, v.rules)
 	}
+	if ok && c.mp.isSocketMap() {
+		ok = v.mayChangeSockets(c.Number)
+	}
 	if !ok {
 		v.reject("map", "bpf_%s cannot be used with %s, a map of type %s", c.Name, c.mp.name, t)
 	}
+}
+
+// mayChangeSockets asks whether programs of this type may put sockets into maps, and take them out of these.
+func (v *verifier) mayChangeSockets(number int32) bool {
+	switch number {
+	case helperMapUpdate:
+	case helperMapDelete:
+		if v.rules.kernel < linux(6, 10) || v.prog.spec.Type == ebpf.SockOps {
+			return true
+		}
+	default:
+		return true
+	}
+	switch v.prog.spec.Type {
+	case ebpf.SocketFilter, ebpf.SchedCLS, ebpf.SchedACT, ebpf.XDP, ebpf.SkReuseport, ebpf.FlowDissector, ebpf.SkLookup:
+		return true
+	case ebpf.Tracing:
+		return v.prog.spec.AttachType == ebpf.AttachTraceIter
+	}
+	return false
 }
 
 // mapAllows is the other direction: maps that only some helpers may touch.

@@ -19,7 +19,6 @@ func kconfigMap(types *btf.Spec) (*mapDef, error) {
 	if err := types.TypeByName(kconfigName, &section); err != nil {
 		return nil, fmt.Errorf("looking for the types of .kconfig: %w", err)
 	}
-	const rdonlyProg = 1 << 7
 	m := newMapDef(kconfigName, &ebpf.MapSpec{Name: kconfigName, Type: ebpf.Array, KeySize: 4, ValueSize: section.Size, MaxEntries: 1, Flags: rdonlyProg})
 	m.kconfig = map[uint32]string{}
 	for _, v := range section.Vars {

@@ -88,7 +88,7 @@ func (v *verifier) callKfunc() (end bool) {
 		v.reject("kfunc", "programs of type %s may not call %s", v.prog.spec.Type, c.name)
 	}
 	if c.flags&kfSleeps != 0 {
-		if v.prog.spec.Flags&sleepable == 0 {
+		if !v.sleeps() {
 			v.reject("sleep", "%s may sleep, this program may not", c.name)
 		}
 		v.noSleepHere(c.name)

@@ -107,6 +107,9 @@ func (v *verifier) acquireRelease(in insn) {
 	if in.Imm == atomicLoadAcq {
 		s := v.read(in.Src())
 		v.checkAtomicTarget(int(in.Src()), s)
+		if s.kind == ptrMem && s.flags&untrusted != 0 {
+			v.unmodelled("atomic loads of what members of the kernel's structs point to")
+		}
 		v.write(in.Dst())
 		v.access(access{reg: int(in.Src()), off: int(in.Off), size: in.size(), value: int(in.Dst()), atomic: true})
 		return
@@ -148,7 +151,9 @@ func (v *verifier) access(a access) {
 		if a.write && r.flags&readOnly != 0 {
 			v.rejectReg(a.reg, "read only", "r%d is %s, which cannot be written", a.reg, r.describe())
 		}
-		v.region(a.reg, off, a.size, int(r.size), false, r.describe())
+		if r.flags&untrusted == 0 { // which is read by a load that can fail, wherever it is
+			v.region(a.reg, off, a.size, int(r.size), false, r.describe())
+		}
 		v.loaded(a)
 	case ptrCtx:
 		v.ctxAccess(a, r)
@@ -265,10 +270,16 @@ func readFrozen(b []byte, size int, signed bool) uint64 {
 	return n
 }
 
+// Flags of maps: what programs may not do.
+const (
+	rdonlyProg = 1 << 7
+	wronlyProg = 1 << 8
+)
+
 // mapFlags asks that programs may read or write the map.
 func (v *verifier) mapFlags(at int, m *mapDef, write bool) {
-	const rdonlyProg, wronlyProg = 1 << 7, 1 << 8
-	if write && m.spec.Flags&rdonlyProg != 0 {
+	devices := m.spec.Type == ebpf.DevMap || m.spec.Type == ebpf.DevMapHash // whose values lie in the kernel's own structs
+	if write && (devices || m.spec.Flags&rdonlyProg != 0) {
 		v.rejectReg(at, "read only", "programs cannot write to the map %s", m.name)
 	}
 	if !write && m.spec.Flags&wronlyProg != 0 {

@@ -203,7 +203,6 @@ func newMapDef(name string, ms *ebpf.MapSpec) *mapDef {
 	if ms.InnerMap != nil {
 		m.inner = newMapDef(name+" (inner)", ms.InnerMap)
 	}
-	const rdonlyProg = 1 << 7
 	if ms.Flags&rdonlyProg != 0 && ms.Type == ebpf.Array && len(ms.Contents) == 1 && ms.MaxEntries == 1 {
 		if data, ok := ms.Contents[0].Value.([]byte); ok {
 			m.frozen = data

@@ -34,6 +34,7 @@ func (v *verifier) checkStructure() {
 			v.checkLoadImm64(i)
 			if m := p.maps[i]; m != nil {
 				used[m] = true
+				v.checkMapMade(m)
 				v.checkMapFits(m)
 			}
 			i++

@@ -230,6 +230,27 @@ SEC("tc") int work(struct __sk_buff *skb)
 		return 0;
 	return bpf_wq_start(&q->work, 0);
 }
+STATIC int worked_sleeping(void *map, int *key, void *value)
+{
+	u32 n = 0;
+	copy_from_user(&n, sizeof(n), (void *)8);
+	return 0;
+}
+SEC("tc") int work_sleeps(struct __sk_buff *ctx)
+{
+	u32 key = 0;
+	struct queued *q = map_lookup_elem(&queue, &key);
+	if (!q || bpf_wq_init(&q->work, &queue, 0))
+		return 0;
+	bpf_wq_set_callback_impl(&q->work, worked_sleeping, 0, NULL);
+	return 0;
+}
+SEC("tc") int sleeps_bad(struct __sk_buff *ctx)
+{
+	u32 n = 0;
+	copy_from_user(&n, sizeof(n), (void *)8);
+	return n;
+}
 SEC("tc") int work_returns_bad(struct __sk_buff *skb)
 {
 	u32 key = 0;
