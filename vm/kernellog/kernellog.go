@@ -43,7 +43,7 @@ var ErrNoMessage = errors.New("there is no message of the kernel's verifier in i
 
 // Explain reads a log, of any kernel, with whatever the loader has written around it.
 func Explain(text string) (*Explanation, error) {
-	l := parse(text)
+	l := parse(unwrap(text))
 	if len(l.messages) == 0 {
 		return nil, ErrNoMessage
 	}
