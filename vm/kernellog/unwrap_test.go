@@ -79,3 +79,11 @@ func TestOneLine(t *testing.T) {
 		}
 	}
 }
+
+// TestGlobal asks for the rule of a message that is about a function, and not about the program.
+func TestGlobal(t *testing.T) {
+	e, err := Explain("Global function f() doesn't return scalar. Only those are supported.")
+	if err != nil || !strings.HasPrefix(e.Required(), "a global function returns a number") {
+		t.Errorf("%+v %v", e, err)
+	}
+}
