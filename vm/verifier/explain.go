@@ -119,11 +119,11 @@ func (v *verifier) causes(s *state, r int) (all []Cause) {
 					add(at, "r%d was given to the function here", want.reg)
 					return true
 				}
-				add(at, "r%d was given to the callback by %s", want.reg, v.named(in))
+				add(at, "r%d was given to the callback by %s", want.reg, v.named(at, in))
 				return false
 			}
 			if back := returned[depth]; back != nil && want.frame == depth && want.reg > 5 && lost(in, &before.regs[want.reg], &back.regs[want.reg], want) {
-				add(at, "%s makes r%d unusable, which was %s", v.named(in), want.reg, before.regs[want.reg].describe())
+				add(at, "%s makes r%d unusable, which was %s", v.named(at, in), want.reg, before.regs[want.reg].describe())
 				return false
 			}
 			return true
@@ -159,7 +159,7 @@ func (v *verifier) causes(s *state, r int) (all []Cause) {
 			if in.isJump() && !in.isCall() {
 				add(at, "on this branch r%d is null, which was %s", want.reg, before.regs[want.reg].describe())
 			} else {
-				add(at, "%s makes r%d unusable, which was %s", v.named(in), want.reg, before.regs[want.reg].describe())
+				add(at, "%s makes r%d unusable, which was %s", v.named(at, in), want.reg, before.regs[want.reg].describe())
 			}
 			return false
 		}
@@ -238,13 +238,16 @@ func defines(in insn) uint16 {
 }
 
 // named is what an instruction does in a word.
-func (v *verifier) named(in insn) string {
+func (v *verifier) named(at int, in insn) string {
 	switch {
 	case in.isHelper():
 		return "bpf_" + helperName(in.Imm)
 	case in.isKfunc():
 		return "the kernel function"
 	case in.isSubcall():
+		if f := v.prog.funcs[at+1+int(in.Imm)]; f != nil {
+			return "the call of " + f.Name
+		}
 		return "the function called here"
 	}
 	return "this"
