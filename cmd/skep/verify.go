@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
@@ -40,6 +41,7 @@ type verification struct {
 	kernels       []verifier.Kernel
 	json          bool
 	refused       bool
+	judged        bool            // accepted or rejected, any program
 	own           verifier.Kernel // the running one, whose types are known
 	types         verifier.Types
 }
@@ -64,9 +66,17 @@ func runVerify(env *environment, args []string) int {
 		fmt.Fprint(env.stdout, verifyUsage)
 		return 0
 	}
+	for _, name := range []string{"kernel", "program", "btf", "log"} {
+		if flag := f.Lookup(name); flag.Changed && (flag.Value.String() == "" || flag.Value.String() == "[]") {
+			err = errors.Join(err, fmt.Errorf("--%s names nothing", name))
+		}
+	}
 	for _, name := range *names {
-		k, bad := verifier.ParseKernel(name)
-		v.kernels, err = append(v.kernels, k), errors.Join(err, bad)
+		k, bad := knownKernel(name)
+		err = errors.Join(err, bad)
+		if !slices.Contains(v.kernels, k) {
+			v.kernels = append(v.kernels, k)
+		}
 	}
 	if err != nil {
 		fmt.Fprintf(env.stderr, "ERROR: %v\n%s", err, verifyUsage)
@@ -92,10 +102,34 @@ func runVerify(env *environment, args []string) int {
 	if err := v.run(); err != nil {
 		return fail(env, err)
 	}
-	if v.refused {
+	switch {
+	case v.refused:
 		return 1
+	case !v.judged:
+		return exitNotJudged
 	}
 	return 0
+}
+
+// exitNotJudged is the exit code when nothing can be said of any program: 0 would pass for an acceptance.
+const exitNotJudged = 3
+
+// knownKernel reads the name of a kernel whose rules are known.
+func knownKernel(name string) (verifier.Kernel, error) {
+	k, err := verifier.ParseKernel(name)
+	if err != nil {
+		return 0, err
+	}
+	later := verifier.Linux5_10.Later()
+	newest := later[len(later)-1]
+	if k == verifier.Linux5_10 || slices.Contains(later, k) || k > newest && k <= verifier.Linux7_2 {
+		return k, nil
+	}
+	list := []string{verifier.Linux5_10.String()}
+	for _, l := range later {
+		list = append(list, l.String())
+	}
+	return 0, fmt.Errorf("the rules of Linux %s are not known; known are %s and up to %s", k, strings.Join(list, ", "), verifier.Linux7_2)
 }
 
 func (v *verification) run() error {
@@ -183,6 +217,7 @@ func (v *verification) each(of func(verifier.Kernel) (*ebpf.CollectionSpec, *low
 				return err
 			}
 			v.refused = v.refused || r.Verdict == verifier.Rejected
+			v.judged = v.judged || r.Verdict != verifier.NotModelled
 			if err := v.print(v.explain(spec, unit, r)); err != nil {
 				return err
 			}
@@ -215,14 +250,18 @@ func (v *verification) options(k verifier.Kernel) verifier.Options {
 	return verifier.Options{CPUs: cpus, Types: v.types}
 }
 
-// acceptedSince is the first later kernel that accepts the same program, "" if none does. To ask about programs that are too complex
+// acceptedSince is the first later kernel that accepts the same program, "" if none does, or if of one before it nothing is known. To ask about programs that are too complex
 // would take long.
 func (v *verification) acceptedSince(spec *ebpf.CollectionSpec, name string, r *verifier.Result) string {
 	if r.Verdict != verifier.Rejected || r.Rejection.Rule == "complexity" {
 		return ""
 	}
 	for _, k := range r.Kernel.Later() {
-		if later, err := verifier.Verify(spec, name, k, v.options(k)); err == nil && later.Verdict == verifier.Accepted {
+		later, err := verifier.Verify(spec, name, k, v.options(k))
+		if err != nil || later.Verdict == verifier.NotModelled {
+			return ""
+		}
+		if later.Verdict == verifier.Accepted {
 			return k.String()
 		}
 	}

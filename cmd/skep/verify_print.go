@@ -154,7 +154,7 @@ func writeRejection(b *strings.Builder, r *verified) {
 			given = strings.Join(w.Inputs, ", ")
 		}
 		row("input", "%s", given)
-		row("ran", "%s", witnessText(w, r))
+		row("ran", "%s", witnessText(w))
 	}
 	rows("edit", r.edits, func(s step) string {
 		if s.changes {
@@ -175,18 +175,15 @@ func writeRejection(b *strings.Builder, r *verified) {
 }
 
 // witnessText tells what came of the run.
-func witnessText(w *witness.Witness, r *verified) string {
+func witnessText(w *witness.Witness) string {
 	value := ""
 	if w.Value != "" {
 		value = ", where " + w.Value
 	}
-	switch {
-	case w.Fault == "":
+	if w.Fault == "" {
 		return fmt.Sprintf("it came to instruction %d%s", w.Insn, value)
-	case w.Insn == r.at.insn:
-		return fmt.Sprintf("it ended there: %s%s", w.Fault, value)
 	}
-	return fmt.Sprintf("it came there, and ended at %s: %s", where(r.came), w.Fault)
+	return fmt.Sprintf("it ended there: %s%s", w.Fault, value)
 }
 
 func where(s step) string {

@@ -84,6 +84,53 @@ func TestVerifyRejections(t *testing.T) {
 	}
 }
 
+// TestVerifyWords gives command lines that are wrong, or name a kernel twice.
+func TestVerifyWords(t *testing.T) {
+	run := func(args ...string) (code int, stdout, stderr string) {
+		dir := t.TempDir()
+		var files [2]*os.File
+		var texts [2]string
+		for i, name := range []string{"out", "err"} {
+			var err error
+			if files[i], err = os.Create(filepath.Join(dir, name)); err != nil {
+				t.Fatal(err)
+			}
+			defer files[i].Close()
+		}
+		code = runVerify(&environment{stdout: &output{file: files[0]}, stderr: files[1]}, args)
+		for i, f := range files {
+			text, err := os.ReadFile(f.Name())
+			if err != nil {
+				t.Fatal(err)
+			}
+			texts[i] = string(text)
+		}
+		return code, texts[0], texts[1]
+	}
+	for _, test := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"--kernel", "9.9", "x.o"}, "the rules of Linux 9.9 are not known; known are 5.10, 5.11,"},
+		{[]string{"--kernel", "5.4", "x.o"}, "6.17, 6.18 and up to 7.2"},
+		{[]string{"--kernel", "", "x.o"}, "--kernel names nothing"},
+		{[]string{"--program", "", "x.o"}, "--program names nothing"},
+		{[]string{"--kernel", "6.12,", "x.o"}, "is no version of Linux"},
+		{[]string{"--log", ""}, "--log names nothing"},
+	} {
+		if code, _, stderr := run(test.args...); code != exitUsage || !strings.Contains(stderr, test.want) {
+			t.Errorf("%q: exit code %d, %s", test.args, code, stderr)
+		}
+	}
+	script := filepath.Join(t.TempDir(), "a.bt")
+	if err := os.WriteFile(script, []byte("BEGIN { printf(\"x\\n\"); }"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, out, stderr := run("--kernel", "6.18,6.18.3", script); code != 0 || strings.Count(out, "\n") != 1 {
+		t.Errorf("exit code %d, %s%s", code, out, stderr)
+	}
+}
+
 // TestVerifyProfile asks which lines and values made a program too complex.
 func TestVerifyProfile(t *testing.T) {
 	out := verifyOutput(t, 1, "--kernel", "6.18", "--program", "heavy", badObject(t))

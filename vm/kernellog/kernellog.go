@@ -22,7 +22,12 @@ type Explanation struct {
 }
 
 // Required is what the rule asks for.
-func (e *Explanation) Required() string { return verifier.Required(e.Rule) }
+func (e *Explanation) Required() string {
+	if strings.HasPrefix(e.Kernel, "Global function ") {
+		return "a global function returns a number, since its callers are verified without it" // whatever the program's type
+	}
+	return verifier.Required(e.Rule)
+}
 
 // A Place is an instruction, and its source if the log has it.
 type Place struct {
@@ -43,7 +48,7 @@ var ErrNoMessage = errors.New("there is no message of the kernel's verifier in i
 
 // Explain reads a log, of any kernel, with whatever the loader has written around it.
 func Explain(text string) (*Explanation, error) {
-	l := parse(text)
+	l := parse(unwrap(text))
 	if len(l.messages) == 0 {
 		return nil, ErrNoMessage
 	}

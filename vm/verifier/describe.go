@@ -77,7 +77,7 @@ func (r *reg) rangeText() string {
 		return fmt.Sprintf(" %d", int64(r.bits.value))
 	case r.smin == math.MinInt64 && r.smax == math.MaxInt64 && r.umin == 0 && r.umax == math.MaxUint64:
 		return " of which nothing is known"
-	case r.smin < 0 && r.umax == math.MaxUint64:
+	case r.smin < 0 && r.umax > math.MaxInt64 && (r.smin != math.MinInt64 || r.smax != math.MaxInt64): // as unsigned numbers these are large
 		return fmt.Sprintf(" from %s to %s", limit(r.smin), limit(r.smax))
 	case r.umax == math.MaxUint64:
 		return fmt.Sprintf(" of at least %d", r.umin)

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+
+	"github.com/cilium/ebpf/btf"
 )
 
 // An Edit is a change of the program that makes the verifier accept it.
@@ -278,6 +280,13 @@ func (f *fixer) mask(at, reg, n int) {
 func (r *reg) length() int {
 	switch r.kind {
 	case ptrMapValue:
+		if section, ok := r.mp.spec.Value.(*btf.Datasec); ok {
+			for _, v := range section.Vars { // a variable ends before its section does
+				if off := int64(r.off) - int64(v.Offset); off >= 0 && off < int64(v.Size) {
+					return int(v.Offset + v.Size)
+				}
+			}
+		}
 		return int(r.mp.spec.ValueSize)
 	case ptrMapKey:
 		return int(r.mp.spec.KeySize)

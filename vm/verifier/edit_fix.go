@@ -45,6 +45,12 @@ func (f *fixer) packet() {
 	if f.in.isCall() {
 		return
 	}
+	if f.reg.farInPacket() {
+		for _, a := range f.additions() {
+			f.limit(a.at, a.reg, maxPacketOffset/2)
+			f.mask(a.at, a.reg, maxPacketOffset/2)
+		}
+	}
 	need := int(f.in.Off) + f.in.size()
 	more := need + int(f.reg.off) - int(max(f.reg.size, 0))
 	backwards(f.at, func(at int, h *step) bool {

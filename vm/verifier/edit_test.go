@@ -1,6 +1,21 @@
 package verifier
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
+)
+
+// TestVariableLength asks where memory ends that a pointer into a section leads to.
+func TestVariableLength(t *testing.T) {
+	m := &mapDef{spec: &ebpf.MapSpec{ValueSize: 136, Value: &btf.Datasec{Size: 136, Vars: []btf.VarSecinfo{{Offset: 0, Size: 8}, {Offset: 8, Size: 100}}}}}
+	for off, want := range map[int32]int{0: 8, 7: 8, 8: 108, 107: 108, 108: 136, -1: 136} {
+		if got := (&reg{kind: ptrMapValue, mp: m, off: off}).length(); got != want {
+			t.Errorf("%d: %d instead of %d", off, got, want)
+		}
+	}
+}
 
 // TestEdits asks that the edits found are accepted, and looks at what is found for the bad twins.
 func TestEdits(t *testing.T) {

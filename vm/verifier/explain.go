@@ -66,12 +66,16 @@ func (v *verifier) explain(e *Rejection) {
 	if e.at == nil {
 		return
 	}
+	v.reword(e)
 	if e.reg < 0 {
 		e.Path = v.comesHere(e)
 		return
 	}
 	r := &e.at.frame().regs[e.reg]
 	e.Known = fmt.Sprintf("r%d is %s", e.reg, r.describe())
+	if text := uncounted(e, r); text != "" {
+		e.Known += ": " + text
+	}
 	e.Path = v.causes(e.at, e.reg)
 }
 
@@ -81,8 +85,15 @@ func (v *verifier) causes(s *state, r int) (all []Cause) {
 	want := place{frame: s.top, reg: r, pointer: s.frame().regs[r].isPointer()}
 	depth := s.top
 	add := func(at int, format string, args ...any) {
-		all = append(all, Cause{at, v.prog.line(at), fmt.Sprintf(format, args...)})
+		c := Cause{at, v.prog.line(at), fmt.Sprintf(format, args...)}
+		for _, said := range all {
+			if said.Insn == at && said.Text == c.Text {
+				return // in an earlier round of a loop
+			}
+		}
+		all = append(all, c)
 	}
+	var returned [maxFrames]*pathStep // by frame: what was known when a function or callback had come back to it
 	cursor := v.pathCursor(s)
 	backwards(s, func(at int, h *step) bool {
 		in := v.prog.insns[at]
@@ -93,7 +104,40 @@ func (v *verifier) causes(s *state, r int) (all []Cause) {
 		if cursor != nil {
 			before, after = cursor.to(at)
 		}
+		if before != nil && (in.isCall() || in.isExit()) && before.top != after.top {
+			depth = before.top
+			if in.isExit() {
+				returned[after.top] = after
+				if want.frame == after.top && want.reg == 0 && !want.slot {
+					want.frame = depth
+				}
+				return true
+			}
+			if want.frame == depth+1 {
+				if in.isSubcall() {
+					want.frame--
+					add(at, "r%d was given to the function here", want.reg)
+					return true
+				}
+				add(at, "r%d was given to the callback by %s", want.reg, v.named(at, in))
+				return false
+			}
+			if back := returned[depth]; back != nil && want.frame == depth && want.reg > 5 && lost(in, &before.regs[want.reg], &back.regs[want.reg], want) {
+				add(at, "%s makes r%d unusable, which was %s", v.named(at, in), want.reg, before.regs[want.reg].describe())
+				return false
+			}
+			return true
+		}
 		switch {
+		case before != nil && in.isSubcall():
+			if want.frame == depth && want.reg >= 0 && want.reg <= 5 && !want.slot {
+				if want.reg == 0 {
+					add(at, "r0 is what the function returned")
+				} else {
+					add(at, "the call makes r%d unusable", want.reg)
+				}
+				return false
+			}
 		case in.isExit() && depth < maxFrames-1:
 			depth++ // back into a function that has returned
 			if want.frame == depth-1 && want.reg == 0 && !want.slot {
@@ -115,7 +159,7 @@ func (v *verifier) causes(s *state, r int) (all []Cause) {
 			if in.isJump() && !in.isCall() {
 				add(at, "on this branch r%d is null, which was %s", want.reg, before.regs[want.reg].describe())
 			} else {
-				add(at, "%s makes r%d unusable, which was %s", v.named(in), want.reg, before.regs[want.reg].describe())
+				add(at, "%s makes r%d unusable, which was %s", v.named(at, in), want.reg, before.regs[want.reg].describe())
 			}
 			return false
 		}
@@ -131,6 +175,10 @@ func (v *verifier) causes(s *state, r int) (all []Cause) {
 			want = place{frame: want.frame, off: off, bytes: size, reg: -1}
 			return true
 		}
+		if before != nil && in.class() == classLDX && want.reg == int(in.Dst()) && !want.slot && before.regs[in.Src()].kind == ptrCtx {
+			add(at, "r%d is %s", want.reg, ofContext(&after.regs[want.reg]))
+			return false
+		}
 		n, reg := len(all), want.reg
 		goesOn := v.cause(in, at, h, &want, add)
 		if len(all) > n && after != nil && after.top == depth && in.isJump() && !in.isCall() {
@@ -139,6 +187,21 @@ func (v *verifier) causes(s *state, r int) (all []Cause) {
 		return goesOn && len(all) < most
 	})
 	return all
+}
+
+// ofContext is what a load from the context has given.
+func ofContext(r *reg) string {
+	switch r.kind {
+	case ptrPacket:
+		return "the packet's start, read from the context"
+	case ptrPacketMeta:
+		return "the start of the packet's metadata, read from the context"
+	case ptrPacketEnd:
+		return "the packet's end, read from the context"
+	case scalar:
+		return "read from the context, " + r.describe()
+	}
+	return "read from the context"
 }
 
 // lost reports whether a register is no pointer any more that the instruction does not write.
@@ -175,12 +238,17 @@ func defines(in insn) uint16 {
 }
 
 // named is what an instruction does in a word.
-func (v *verifier) named(in insn) string {
+func (v *verifier) named(at int, in insn) string {
 	switch {
 	case in.isHelper():
 		return "bpf_" + helperName(in.Imm)
 	case in.isKfunc():
 		return "the kernel function"
+	case in.isSubcall():
+		if f := v.prog.funcs[at+1+int(in.Imm)]; f != nil {
+			return "the call of " + f.Name
+		}
+		return "the function called here"
 	}
 	return "this"
 }
@@ -257,7 +325,9 @@ func (v *verifier) cause(in insn, at int, h *step, want *place, add func(at int,
 		}
 		switch {
 		case in.op() == opMOV && in.fromReg():
-			if in.class() == classALU && in.Off == 0 {
+			if in.class() == classALU && in.Off == 0 && dst == src {
+				add(at, "the upper half of r%d is cleared", dst)
+			} else if in.class() == classALU && in.Off == 0 {
 				add(at, "r%d is the lower half of r%d", dst, src)
 			} else if in.Off != 0 {
 				add(at, "r%d is the lowest %d bits of r%d, with their sign", dst, in.Off, src)

@@ -29,15 +29,51 @@ func (r *Rejection) Walk() []int {
 	return path
 }
 
-// OfMapValue reports whether the rejection is about memory of a map's value.
-func (r *Rejection) OfMapValue() bool {
-	if r.at == nil {
-		return false
-	}
-	in := r.prog.insns[r.Insn]
-	regs := &r.at.frame().regs
-	return r.reg >= 0 && regs[r.reg].kind == ptrMapValue || in.isALU() && regs[in.Dst()].kind == ptrMapValue
+// A Through is the pointer that the refused instruction accesses memory through, as far as a run can check it.
+type Through struct {
+	Reg   int    // -1 if there is none that could be checked
+	Frame int    // whose stack it points to, -1 if it does not
+	Map   string // of which it points to a value
 }
+
+// Through is the pointer of the refused access. A callback is given pointers that no run has seen come, so that there is none then.
+func (r *Rejection) Through() Through {
+	none := Through{Reg: -1, Frame: -1}
+	if r.at == nil {
+		return none
+	}
+	for i := 0; i <= r.at.top; i++ {
+		if r.at.frames[i].callback {
+			return none
+		}
+	}
+	in, reg := r.prog.insns[r.Insn], 0
+	switch in.class() {
+	case classLDX:
+		reg = int(in.Src())
+	case classST, classSTX:
+		reg = int(in.Dst())
+		if in.isAtomic() && in.Imm == atomicLoadAcq {
+			reg = int(in.Src())
+		}
+	default:
+		return none
+	}
+	if reg >= len(r.at.frame().regs) {
+		return none
+	}
+	switch x := &r.at.frame().regs[reg]; {
+	case x.nullable():
+	case x.kind == ptrStack:
+		return Through{Reg: reg, Frame: int(x.frame)}
+	case x.kind == ptrMapValue && x.mp != nil && x.uid == 0:
+		return Through{Reg: reg, Frame: -1, Map: x.mp.name}
+	}
+	return none
+}
+
+// Computes reports whether the refused instruction only computes: it does no harm by itself, whatever the rule.
+func (r *Rejection) Computes() bool { return r.prog != nil && r.prog.insns[r.Insn].isALU() }
 
 // Register is the one that the rejection is about, -1 if it is about none.
 func (r *Rejection) Register() int { return r.reg }
@@ -58,6 +94,12 @@ func (r *Rejection) Extremes() (all []uint64) {
 // Breaks reports whether a run breaks the rule that comes to the refused instruction with these registers. Where that cannot be seen from
 // registers, coming there does.
 func (r *Rejection) Breaks(regs *[11]uint64) bool {
+	switch {
+	case r.Rule == "null" && r.reg >= 0 && r.at != nil && r.at.frame().regs[r.reg].nullable():
+		return regs[r.reg] == 0
+	case r.Rule == "unbounded" && r.Computes() && r.at != nil:
+		return r.computesFar(regs)
+	}
 	if r.Rule != "return value" || r.at == nil || r.at.frame().regs[0].kind != scalar {
 		return true
 	}
@@ -66,6 +108,23 @@ func (r *Rejection) Breaks(regs *[11]uint64) bool {
 		lo, hi, ok = int64(f.retLo), int64(f.retHi), true
 	}
 	return ok && (int64(regs[0]) < lo || int64(regs[0]) > hi)
+}
+
+// farOffset is from where on the kernel lets nothing be added to a pointer.
+const farOffset = 1 << 29
+
+// computesFar reports whether a run adds to a pointer what leads far away from all memory.
+func (r *Rejection) computesFar(regs *[11]uint64) bool {
+	in := r.prog.insns[r.Insn]
+	if !in.fromReg() {
+		return true
+	}
+	n := in.Src()
+	if r.at.frame().regs[n].isPointer() {
+		n = in.Dst()
+	}
+	added := int64(regs[n])
+	return added >= farOffset || added <= -farOffset
 }
 
 // Value is what the register held in a run, in words; "" if the rejection is about none, or if the number says nothing, as an

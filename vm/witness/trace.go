@@ -2,7 +2,6 @@ package witness
 
 import (
 	"encoding/binary"
-	"fmt"
 	"math/bits"
 	"slices"
 	"unsafe"
@@ -80,73 +79,10 @@ func (t *tracer) watch(p *code.Program, slot, depth int, r *[11]uint64) {
 			t.leave(p.Insns[t.slot])
 		}
 	}
-	if o.reached && o.strayed == "" {
-		if o.strayed = t.strays(p.Insns[slot], r); o.strayed != "" {
-			o.strayAt = slot
-		}
-	}
 	if in := p.Insns[slot]; in.Op == code.CallOp && in.Src() == 0 && p.Calls[in.Imm].ID == 1 {
 		t.lookUp(r)
 	}
 	t.began, t.slot, t.depth, t.before = true, slot, depth, *r
-}
-
-// strays tells of an access of memory next to what the program was given: the machine knows the memory of a whole map or stack, and lets
-// it pass.
-func (t *tracer) strays(in code.Insn, r *[11]uint64) string {
-	var addr uint64
-	switch in.Class() {
-	case code.ClassLDX:
-		addr = r[in.Src()%11]
-	case code.ClassST, code.ClassSTX:
-		addr = r[in.Dst()%11]
-	default:
-		return ""
-	}
-	addr += uint64(int64(in.Off))
-	size := uint64(in.Bytes())
-	inside := func(base, length uint64) bool { return addr-base < length && addr-base+size <= length }
-	if top := r[10]; addr-(top-8*512) < 16*512 {
-		for _, frame := range t.frames {
-			if inside(frame-512, 512) {
-				return ""
-			}
-		}
-		return fmt.Sprintf("an access of %d bytes at offset %d of the stack, which has 512 bytes below r10", size, int64(addr-top))
-	}
-	for _, f := range t.found {
-		if inside(f.addr, uint64(f.t.ValueSize())) {
-			return ""
-		}
-	}
-	text := func(f foundValue) string {
-		return fmt.Sprintf("an access of %d bytes at offset %d of a value of %s, which has %d bytes", size, int64(addr-f.addr), f.t.name, f.t.ValueSize())
-	}
-	if far := int64(1) << 33; t.s.rejection.OfMapValue() && len(t.found) > 0 {
-		// Only what the machine will refuse: other memory may be as near.
-		if off := int64(addr - t.found[0].addr); off > -far && off < far && !t.s.given(addr, size) {
-			return text(t.found[0])
-		}
-	}
-	for _, m := range t.s.tables {
-		for _, region := range m.Regions() {
-			if addr-region.Base >= region.Size || m.MaxEntries() <= 1 {
-				continue
-			}
-			for _, f := range t.found {
-				if f.t == m {
-					return text(f)
-				}
-			}
-		}
-	}
-	return ""
-}
-
-// given reports whether memory is the program's.
-func (s *search) given(addr, size uint64) bool {
-	_, err := s.thread.Memory(addr, size, false)
-	return err == nil
 }
 
 // reach is called at the refused instruction.
@@ -154,6 +90,7 @@ func (t *tracer) reach(in code.Insn, depth int, r *[11]uint64) {
 	o := t.s.now
 	o.reached, o.regs = true, *r
 	o.values = t.s.rejection.Extremes()
+	o.strayed = t.strays(in, r)
 	if depth >= 8 {
 		return
 	}
@@ -241,7 +178,7 @@ func (t *tracer) call(in code.Insn, depth int, r *[11]uint64) {
 // returned is what a helper's result came from.
 func (t *tracer) returned(id int32, r0 uint64) []source {
 	switch id {
-	case 1: // map_lookup_elem
+	case 1, 195: // map_lookup_elem, map_lookup_percpu_elem
 		m := t.s.tableOf(t.before[1])
 		if m == nil {
 			return nil
@@ -251,8 +188,8 @@ func (t *tracer) returned(id int32, r0 uint64) []source {
 			all = []source{{m.presence, 1, true}}
 		}
 		m.used = true
-		if r0 != 0 {
-			t.found = append([]foundValue{{r0, m}}, t.found[:min(len(t.found), 16)]...)
+		if f := (foundValue{r0, m}); r0 != 0 && !slices.Contains(t.found, f) {
+			t.found = append(t.found, f)
 		}
 		return slices.Concat(all, t.stack[t.before[2]&^7])
 	case 131: // ringbuf_reserve

@@ -21,9 +21,9 @@ import (
 type Witness struct {
 	// Inputs are what the program was given, as far as it matters: everything else was 0.
 	Inputs []string
-	// Insn is where the machine ended the program, or the refused instruction, which the program came to.
+	// Insn is the refused instruction.
 	Insn int
-	// Fault is what the machine said. It is empty where what is refused does no harm by itself; then the program came to Insn.
+	// Fault is what the machine said of it. It is empty where what is refused does no harm by itself; then the program came to Insn.
 	Fault string
 	// Value is what the register that it is about held there, "" if it is about none.
 	Value string
@@ -87,8 +87,7 @@ type outcome struct {
 	sources  []source   // that what matters came from: the comparison where it left the path, or the refused instruction
 	values   []uint64   // that these may have to be like
 	fault    *engine.Fault
-	strayed  string // what the machine allows and no kernel would: an access of a neighbour's memory, and where
-	strayAt  int
+	strayed  string // what the machine allows and no kernel would: the refused instruction accesses a neighbour's memory
 	endless  bool
 }
 
@@ -121,7 +120,7 @@ func (s *search) proves(o *outcome) bool {
 	if !o.reached || !r.Breaks(&o.regs) {
 		return false
 	}
-	return !harmful[r.Rule] || o.fault != nil || o.strayed != ""
+	return !harmful[r.Rule] || r.Computes() || o.fault != nil || o.strayed != ""
 }
 
 // minimal takes out of an input what is not needed.
@@ -156,9 +155,9 @@ func (s *search) minimal(o *outcome) *Witness {
 	case o.endless:
 		w.Fault = fmt.Sprintf("it has not ended after %d instructions", endlessBudget)
 	case o.strayed != "":
-		w.Insn, w.Fault = o.strayAt, o.strayed
+		w.Fault = o.strayed
 	case o.fault != nil:
-		w.Insn, w.Fault = o.fault.Slot, o.fault.Reason
+		w.Fault = o.fault.Reason
 	}
 	if o.reached {
 		w.Value = s.rejection.Value(&o.regs)
@@ -190,7 +189,7 @@ func (s *search) run(input []byte) *outcome {
 	switch {
 	case errors.Is(err, engine.ErrBudget):
 		o.endless = true
-	case errors.As(err, &fault) && o.reached:
+	case errors.As(err, &fault) && o.reached && fault.Slot == s.rejection.Insn: // what ends elsewhere shows nothing of that instruction
 		o.fault = fault
 	}
 	return o
