@@ -22,6 +22,14 @@ type oneLiner struct {
 	name, script string
 	work         []string
 	root         bool // shows who runs it
+	needs        ktest.Feature
+}
+
+func (c oneLiner) features() []ktest.Feature {
+	if c.needs == "" {
+		return nil
+	}
+	return []ktest.Feature{c.needs}
 }
 
 func oneLiners() []oneLiner {
@@ -56,7 +64,9 @@ func oneLiners() []oneLiner {
 		{name: "stacks", script: `tracepoint:syscalls:sys_enter_getppid /tid == cpid/ { @[ustack] = count(); }`, work: []string{"getppid", "5"}},
 		{name: "formats", script: `tracepoint:syscalls:sys_enter_getppid /tid == cpid/ { $t = (1, "two", comm); printf("%-6s|%4d|%x|%c|%s|%r|%s\n", comm, 42, 255, 65, $t.1, buf("ab\x01", 3), ntop(0x0100007f));
 			printf("%d %d %d %d %s\n", rand % 10 < 10, cgroup > 0, nsecs > 0, elapsed > 0, probe); print((pid == tid, ppid > 0, strncmp(comm, "work", 4), strlen(comm)));
-			print($t); @c[comm, tid == pid] = count(); for ($kv : @c) { print($kv.0); } }`, work: []string{"getppid", "2"}},
+			print($t); @c[comm, tid == pid] = count(); }`, work: []string{"getppid", "2"}},
+		{name: "walks", script: `tracepoint:syscalls:sys_enter_getppid /tid == cpid/ { @c[comm, tid == pid] = count(); for ($kv : @c) { print($kv.0); } }`,
+			work: []string{"getppid", "2"}, needs: ktest.Release("5.13")},
 		{name: "aggregations", script: `tracepoint:syscalls:sys_enter_write /tid == cpid && args.count == 100/ { @n++; @h = hist(@n); @l = lhist(@n, 0, 60, 10); @a[@n % 3] = avg(@n); @s[comm] = stats(@n);
 			@m = max(@n); @i = min(@n); @t = (@n, comm); if (@n % 10 == 0) { clear(@i); } for ($i : 0..5) { if ($i == 3) { break; } @w = $i; } }`,
 			work: []string{"write", "50", "100", "/dev/null"}},
@@ -83,6 +93,7 @@ func TestHosts(t *testing.T) {
 	dir, self, _ := unprivilegedFolder(t)
 	for _, c := range oneLiners() {
 		t.Run(c.name, func(t *testing.T) {
+			ktest.Need(t, c.features()...)
 			want := runOn(t, dir, self, 0, "kernel", c)
 			if diff := cmp.Diff(want, runOn(t, dir, self, 0, "user", c)); diff != "" {
 				t.Errorf("the kernel (-) and the user-space host (+) differ:\n%s", diff)

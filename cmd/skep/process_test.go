@@ -145,11 +145,14 @@ func TestNothingLost(t *testing.T) {
 			if err := s.cmd.Wait(); err != nil {
 				t.Fatal(err)
 			}
-			lost := 0
-			if m := regexp.MustCompile(`Total lost event count: (\d+)`).FindStringSubmatch(s.stderr.String()); m != nil {
-				lost, _ = strconv.Atoi(m[1])
+			told := func(pattern string) (n int) {
+				if m := regexp.MustCompile(pattern).FindStringSubmatch(s.stderr.String()); m != nil {
+					n, _ = strconv.Atoi(m[1])
+				}
+				return n
 			}
-			if came+lost != 2*events || (test.name == "kept") != (lost == 0) {
+			lost, missed := told(`Total lost event count: (\d+)`), told(`up to (\d+) events were missed`) // that of other processes, too
+			if came+lost > 2*events || came+lost+missed < 2*events || (test.name == "kept") != (lost == 0) {
 				t.Errorf("%d events came and %d are reported lost, of %d; %s", came, lost, 2*events, s.stderr.String())
 			}
 		})

@@ -182,7 +182,7 @@ func TestRingSize(t *testing.T) {
 		cpus   int
 		memory uint64
 		want   uint32
-	}{{2, 8 << 30, 2 << 20}, {4, 8 << 30, 4 << 20}, {2, 256 << 20, 1 << 20}, {2, 1 << 20, minRing}, {16, 64 << 30, 8 << 20}, {256, 1 << 40, 32 << 20}} {
+	}{{2, 8 << 30, 4 << 20}, {2, 256 << 20, 1 << 20}, {2, 1 << 20, minRing}, {16, 64 << 30, 8 << 20}, {256, 1 << 40, 32 << 20}} {
 		if got := dataRing(test.cpus, test.memory); got != test.want {
 			t.Errorf("%d CPUs, %d MB: %d", test.cpus, test.memory>>20, got)
 		}

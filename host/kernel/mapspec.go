@@ -118,8 +118,6 @@ func (s *session) ringSize(name string, asked uint32) uint32 {
 func dataRing(cpus int, memory uint64) uint32 {
 	size := uint64(4 << 20)
 	switch {
-	case cpus <= 2:
-		size = 2 << 20
 	case cpus > 64:
 		size = 32 << 20
 	case cpus > 32:
