@@ -84,18 +84,11 @@ func (d *decoder) fail(what string) {
 	d.b = d.b[:0]
 }
 
-func (d *decoder) number() uint64 {
-	n, size := binary.Uvarint(d.b)
-	if size <= 0 {
-		d.fail("a number is cut short")
-		return 0
-	}
-	d.b, d.at = d.b[size:], d.at+size
-	return n
-}
+func (d *decoder) number() uint64 { return varint(d, binary.Uvarint) }
+func (d *decoder) signed() int64  { return varint(d, binary.Varint) }
 
-func (d *decoder) signed() int64 {
-	n, size := binary.Varint(d.b)
+func varint[T uint64 | int64](d *decoder, read func([]byte) (T, int)) T {
+	n, size := read(d.b)
 	if size <= 0 {
 		d.fail("a number is cut short")
 		return 0

@@ -11,6 +11,8 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
+
+	"skep/vm/metadata"
 )
 
 // ReadKconfig reads a kernel's configuration for [Options.Kconfig]: the text of .config, which may be compressed as /proc/config.gz is.
@@ -46,5 +48,5 @@ func ReadKconfig(r io.Reader) (map[string]string, error) {
 // NeedsKconfig reports whether the collection has variables of the kernel's configuration.
 func NeedsKconfig(spec *ebpf.CollectionSpec) bool {
 	var section *btf.Datasec
-	return spec.Types != nil && spec.Types.TypeByName(kconfigName, &section) == nil
+	return spec.Types != nil && spec.Types.TypeByName(metadata.KconfigName, &section) == nil
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/cilium/ebpf/btf"
 
 	"skep/vm/maps"
+	"skep/vm/metadata"
 )
 
 // mapOf is the map that an immediate load is of.
@@ -57,7 +58,7 @@ func (k *linker) kconfigMap() (maps.Map, error) {
 	if k.kconfig != nil {
 		return k.kconfig, nil
 	}
-	section, err := k.kconfigSection()
+	section, err := metadata.KconfigSection(k.spec.Types)
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +76,7 @@ func (k *linker) kconfigMap() (maps.Map, error) {
 			return nil, fmt.Errorf("variable %s: %w", variable.Name, err)
 		}
 	}
-	spec := kconfigSpec(section)
+	spec := metadata.KconfigSpec(section)
 	spec.Contents = []ebpf.MapKV{{Key: uint32(0), Value: data}}
 	m, err := k.machine.newMap(spec, k.collection)
 	if err != nil {
@@ -86,29 +87,6 @@ func (k *linker) kconfigMap() (maps.Map, error) {
 	k.kconfig = m
 	return m, nil
 }
-
-// kconfigSection is what the object says of the variables.
-func (l *loader) kconfigSection() (section *btf.Datasec, err error) {
-	if l.spec.Types == nil {
-		return nil, errors.New("the variables of .kconfig have no types")
-	}
-	if err := l.spec.Types.TypeByName(kconfigName, &section); err != nil {
-		return nil, fmt.Errorf("looking for the types of .kconfig: %w", err)
-	}
-	if section.Size > 1<<20 {
-		return nil, fmt.Errorf("section .kconfig has %d bytes", section.Size)
-	}
-	return section, nil
-}
-
-const kconfigName = ".kconfig"
-
-func kconfigSpec(section *btf.Datasec) *ebpf.MapSpec {
-	return &ebpf.MapSpec{Name: kconfigName, Type: ebpf.Array, KeySize: 4, ValueSize: section.Size, MaxEntries: 1, Flags: rdonlyProg}
-}
-
-// rdonlyProg is BPF_F_RDONLY_PROG.
-const rdonlyProg = 1 << 7
 
 // kconfig is the text of a variable.
 func (m *Machine) kconfig(name string) (string, error) {

@@ -22,14 +22,7 @@ type oneLiner struct {
 	name, script string
 	work         []string
 	root         bool // shows who runs it
-	needs        ktest.Feature
-}
-
-func (c oneLiner) features() []ktest.Feature {
-	if c.needs == "" {
-		return nil
-	}
-	return []ktest.Feature{c.needs}
+	needs        []ktest.Feature
 }
 
 func oneLiners() []oneLiner {
@@ -66,7 +59,7 @@ func oneLiners() []oneLiner {
 			printf("%d %d %d %d %s\n", rand % 10 < 10, cgroup > 0, nsecs > 0, elapsed > 0, probe); print((pid == tid, ppid > 0, strncmp(comm, "work", 4), strlen(comm)));
 			print($t); @c[comm, tid == pid] = count(); }`, work: []string{"getppid", "2"}},
 		{name: "walks", script: `tracepoint:syscalls:sys_enter_getppid /tid == cpid/ { @c[comm, tid == pid] = count(); for ($kv : @c) { print($kv.0); } }`,
-			work: []string{"getppid", "2"}, needs: ktest.Release("5.13")},
+			work: []string{"getppid", "2"}, needs: []ktest.Feature{ktest.Release("5.13")}},
 		{name: "aggregations", script: `tracepoint:syscalls:sys_enter_write /tid == cpid && args.count == 100/ { @n++; @h = hist(@n); @l = lhist(@n, 0, 60, 10); @a[@n % 3] = avg(@n); @s[comm] = stats(@n);
 			@m = max(@n); @i = min(@n); @t = (@n, comm); if (@n % 10 == 0) { clear(@i); } for ($i : 0..5) { if ($i == 3) { break; } @w = $i; } }`,
 			work: []string{"write", "50", "100", "/dev/null"}},
@@ -93,7 +86,7 @@ func TestHosts(t *testing.T) {
 	dir, self, _ := unprivilegedFolder(t)
 	for _, c := range oneLiners() {
 		t.Run(c.name, func(t *testing.T) {
-			ktest.Need(t, c.features()...)
+			ktest.Need(t, c.needs...)
 			want := runOn(t, dir, self, 0, "kernel", c)
 			if diff := cmp.Diff(want, runOn(t, dir, self, 0, "user", c)); diff != "" {
 				t.Errorf("the kernel (-) and the user-space host (+) differ:\n%s", diff)

@@ -34,7 +34,7 @@ func TestRecordings(t *testing.T) {
 			continue // see TestRecordCopiedStacks
 		}
 		t.Run(c.name, func(t *testing.T) {
-			ktest.Need(t, c.features()...)
+			ktest.Need(t, c.needs...)
 			for _, host := range []string{"kernel", "user"} {
 				want := ""
 				if host == "kernel" && !strings.Contains(c.script, "interval") {

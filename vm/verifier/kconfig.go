@@ -1,25 +1,18 @@
 package verifier
 
 import (
-	"errors"
-	"fmt"
-
-	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
-)
 
-const kconfigName = ".kconfig"
+	"skep/vm/metadata"
+)
 
 // kconfigMap is the map behind the variables of the kernel's configuration. Programs cannot write it.
 func kconfigMap(types *btf.Spec) (*mapDef, error) {
-	if types == nil {
-		return nil, errors.New("the variables of .kconfig have no types")
+	section, err := metadata.KconfigSection(types)
+	if err != nil {
+		return nil, err
 	}
-	var section *btf.Datasec
-	if err := types.TypeByName(kconfigName, &section); err != nil {
-		return nil, fmt.Errorf("looking for the types of .kconfig: %w", err)
-	}
-	m := newMapDef(kconfigName, &ebpf.MapSpec{Name: kconfigName, Type: ebpf.Array, KeySize: 4, ValueSize: section.Size, MaxEntries: 1, Flags: rdonlyProg})
+	m := newMapDef(metadata.KconfigName, metadata.KconfigSpec(section))
 	m.kconfig = map[uint32]string{}
 	for _, v := range section.Vars {
 		m.kconfig[v.Offset] = v.Type.TypeName()

@@ -148,15 +148,15 @@ func flatten(coll *ebpf.CollectionSpec, spec *ebpf.ProgramSpec, types Types) (*p
 			continue
 		}
 		if offset, ok := metadata.KconfigOffset(ins); ok {
-			if known[kconfigName] == nil {
+			if known[metadata.KconfigName] == nil {
 				m, err := kconfigMap(coll.Types)
 				if err != nil {
 					return nil, fmt.Errorf("program %s: %w", spec.Name, err)
 				}
-				known[kconfigName] = m
+				known[metadata.KconfigName] = m
 			}
-			p.maps[at] = known[kconfigName]
-			*ins = ins.WithReference(kconfigName)
+			p.maps[at] = known[metadata.KconfigName]
+			*ins = ins.WithReference(metadata.KconfigName)
 			ins.Constant = int64(uint64(offset) << 32)
 			continue
 		}

@@ -88,20 +88,12 @@ func waitUntilAsleep(thread int) error {
 
 // interruptConnect has a signal interrupt a connect to a listener whose queue is full, until there is room in it.
 func interruptConnect(how string) error {
-	listener, address, err := listen("127.0.0.1", 0)
+	listener, first, address, err := listenFull()
 	if err != nil {
 		return err
 	}
 	defer unix.Close(listener)
-	// A queue of 0 takes one connection.
-	first, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return err
-	}
 	defer unix.Close(first)
-	if err := unix.Connect(first, address); err != nil {
-		return err
-	}
 	second, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return err

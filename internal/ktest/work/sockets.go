@@ -91,20 +91,12 @@ func fillBacklog(n, size int) error {
 
 // overflow has the kernel drop a connection's first segment, since the listener's queue is full, and send it again.
 func overflow() error {
-	listener, address, err := listen("127.0.0.1", 0)
+	listener, first, address, err := listenFull()
 	if err != nil {
 		return err
 	}
 	defer unix.Close(listener)
-	// A queue of 0 takes one connection.
-	first, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return err
-	}
 	defer unix.Close(first)
-	if err := unix.Connect(first, address); err != nil {
-		return err
-	}
 	second, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return err
@@ -120,6 +112,20 @@ func overflow() error {
 		}
 		time.Sleep(time.Millisecond)
 	}
+}
+
+// listenFull listens with a queue of 0, which takes one connection, and makes that.
+func listenFull() (listener, first int, address unix.Sockaddr, err error) {
+	if listener, address, err = listen("127.0.0.1", 0); err != nil {
+		return 0, 0, nil, err
+	}
+	if first, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0); err != nil {
+		return 0, 0, nil, errors.Join(err, unix.Close(listener))
+	}
+	if err = unix.Connect(first, address); err != nil {
+		return 0, 0, nil, errors.Join(err, unix.Close(first), unix.Close(listener))
+	}
+	return listener, first, address, nil
 }
 
 func listen(text string, backlog int) (listener int, address unix.Sockaddr, err error) {
