@@ -46,7 +46,8 @@ func (o options) run(name string, args []string) error {
 		io.Copy(io.Discard, os.Stdin)
 	}
 	if o.raise != 0 {
-		if err := unix.Kill(os.Getpid(), unix.Signal(o.raise)); err != nil {
+		// To its own thread: of a process, any thread may be the one that the signal finds, wherever it is.
+		if err := unix.Tgkill(os.Getpid(), unix.Gettid(), unix.Signal(o.raise)); err != nil {
 			return err
 		}
 		select {}
