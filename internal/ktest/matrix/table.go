@@ -16,9 +16,9 @@ func (o *Outcome) Failed(strict bool) bool {
 // Empty says that kernels ran and no test did.
 func (o *Outcome) Empty() bool { return len(o.Results) == 0 && len(o.NotRun) < len(o.Kernels) }
 
-// Print writes the output of failed tests, the table of tests by kernels, the reasons of skips, and the closing line.
+// Print writes the table of tests by kernels, the reasons of skips, the output of failed tests, and the closing line: who sees the end of it
+// alone sees what failed.
 func (o *Outcome) Print(w io.Writer) {
-	o.printFailures(w)
 	o.printTable(w)
 	for _, kernel := range o.Kernels {
 		if why, ok := o.NotRun[kernel]; ok {
@@ -33,8 +33,10 @@ func (o *Outcome) Print(w io.Writer) {
 			fmt.Fprintf(w, "%s %s on %s passed only the second time\n", r.Package, r.Test, r.Kernel)
 		}
 	}
+	fmt.Fprintln(w)
+	o.printFailures(w)
 	passed, failed, skipped := count(o.Results)
-	fmt.Fprintf(w, "\n%d passed, %d failed, %d skipped\n", passed, failed, skipped)
+	fmt.Fprintf(w, "%d passed, %d failed, %d skipped\n", passed, failed, skipped)
 }
 
 func (o *Outcome) printFailures(w io.Writer) {

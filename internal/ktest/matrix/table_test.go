@@ -32,14 +32,7 @@ func TestPrint(t *testing.T) {
 	}
 	var b strings.Builder
 	o.Print(&b)
-	const want = `--- FAIL on 5.10: skep/a TestParts/bad
-    got 1
-    want 2
-
---- FAIL on 6.12, and passed once more: skep/a TestSlow
-    too late
-
-                    5.10     6.12   newest  6.12+lockdown
+	const want = `                    5.10     6.12   newest  6.12+lockdown
 skep/a
   TestMulti       skip 1   skip 1        -              -
   TestParts         FAIL     pass        -              -
@@ -53,6 +46,13 @@ skip 2: not meant
 5.10 is Linux 5.10.0-46-cloud-amd64, 12 s
 kernel newest was not run: no Debian archive
 skep/a TestSlow on 6.12 passed only the second time
+
+--- FAIL on 5.10: skep/a TestParts/bad
+    got 1
+    want 2
+
+--- FAIL on 6.12, and passed once more: skep/a TestSlow
+    too late
 
 4 passed, 1 failed, 3 skipped
 `
