@@ -28,6 +28,9 @@ func TestMain(m *testing.M) {
 		return // made by skep of itself, with an environment of its own
 	}
 	if os.Getenv("SKEP_TEST_MAIN") != "" {
+		if early, err := time.ParseDuration(os.Getenv("SKEP_TEST_SLOW_LOAD")); err == nil {
+			slowLoad = early
+		}
 		main()
 		return
 	}

@@ -198,7 +198,7 @@ func TestSlowVerifier(t *testing.T) {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(self, "-e", "BEGIN { $i = 0; while ($i < 10000000) { $i++; } }")
-	cmd.Env = append(os.Environ(), "SKEP_TEST_MAIN=1", "NO_COLOR=1")
+	cmd.Env = append(os.Environ(), "SKEP_TEST_MAIN=1", "NO_COLOR=1", "SKEP_TEST_SLOW_LOAD=50ms")
 	messages, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -45,11 +45,16 @@ func (o options) run(name string, args []string) error {
 		fmt.Println("done")
 		io.Copy(io.Discard, os.Stdin)
 	}
-	if o.raise != 0 {
-		// To its own thread: of a process, any thread may be the one that the signal finds, wherever it is.
-		if err := unix.Tgkill(os.Getpid(), unix.Gettid(), unix.Signal(o.raise)); err != nil {
-			return err
-		}
+	switch {
+	case o.raise != 0:
+		err = unix.Tgkill(os.Getpid(), unix.Gettid(), unix.Signal(o.raise))
+	case o.kill != 0:
+		err = unix.Kill(os.Getpid(), unix.Signal(o.kill))
+	}
+	if err != nil {
+		return err
+	}
+	if o.raise+o.kill != 0 {
 		select {}
 	}
 	if o.exit != 0 {

@@ -14,12 +14,13 @@ import (
 	"strings"
 )
 
-const usage = `usage: work [-comm=NAME] [-cpu=N] [-network] [-exit=CODE] [-raise=SIGNAL] [-wait] [-hold] JOB [ARGUMENT]...
+const usage = `usage: work [-comm=NAME] [-cpu=N] [-network] [-exit=CODE] [-raise=SIGNAL] [-kill=SIGNAL] [-wait] [-hold] JOB [ARGUMENT]...
   -comm=NAME   name the thread
   -cpu=N       stay on this processor
   -network     be in a network of its own, which has only the loopback
   -exit=CODE   end with this code
-  -raise=N     end by sending itself this signal, such as 9
+  -raise=N     end by sending its own thread this signal, such as 9
+  -kill=N      the same by kill(2), of which any thread may be found by the signal, wherever it is
   -wait        print "ready PID TID", then work when a line arrives on standard input
   -hold        print "done" after the work and end with standard input
 
@@ -84,6 +85,7 @@ type options struct {
 	network    bool
 	exit       int
 	raise      int
+	kill       int
 	wait, hold bool
 }
 
@@ -94,22 +96,12 @@ func parseOptions(args []string) (options, []string, error) {
 		switch name {
 		case "-comm":
 			o.comm = value
-		case "-cpu":
-			n, err := strconv.Atoi(value)
-			if err != nil {
-				return o, nil, fmt.Errorf("-cpu: %w", err)
-			}
-			o.cpu = n
-		case "-exit", "-raise":
+		case "-cpu", "-exit", "-raise", "-kill":
 			n, err := strconv.Atoi(value)
 			if err != nil {
 				return o, nil, fmt.Errorf("%s: %w", name, err)
 			}
-			if name == "-exit" {
-				o.exit = n
-			} else {
-				o.raise = n
-			}
+			*map[string]*int{"-cpu": &o.cpu, "-exit": &o.exit, "-raise": &o.raise, "-kill": &o.kill}[name] = n
 		case "-network":
 			o.network = true
 		case "-wait":
