@@ -148,7 +148,19 @@ func copyFile(t *testing.T, from, to string) {
 }
 
 // runOn gives the output of a script on a host, run by a user.
-func runOn(t *testing.T, dir, self string, uid uint32, host string, c oneLiner, more ...string) string {
+func runOn(t *testing.T, dir, self string, uid uint32, host string, c oneLiner, more ...string) (out string) {
+	t.Helper()
+	unlessMissed(func() (missed bool) {
+		out, missed = runOnce(t, dir, self, uid, host, c, more...)
+		return missed
+	})
+	if out == "" {
+		t.Errorf("%s host: no output", host)
+	}
+	return out
+}
+
+func runOnce(t *testing.T, dir, self string, uid uint32, host string, c oneLiner, more ...string) (output string, missed bool) {
 	t.Helper()
 	work := filepath.Join(dir, host, "work")
 	command := strings.Join(append([]string{work}, c.work...), " ")
@@ -164,12 +176,9 @@ func runOn(t *testing.T, dir, self string, uid uint32, host string, c oneLiner, 
 	if err := cmd.Run(); err != nil && cmd.ProcessState.ExitCode() < 128 {
 		t.Fatalf("%s host: %v\n%s", host, err, errs.String())
 	}
-	dropMissed(&errs)
+	missed = dropMissed(&errs)
 	if errs.Len() > 0 {
 		t.Errorf("%s host: %s", host, errs.String())
 	}
-	if out.Len() == 0 {
-		t.Errorf("%s host: no output", host)
-	}
-	return out.String()
+	return out.String(), missed
 }

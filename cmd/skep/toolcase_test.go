@@ -71,26 +71,13 @@ func runToolLines(t *testing.T, lines, wantStdout, wantStderr string) {
 	pid := ""
 	for line := range strings.Lines(lines) {
 		tool, job, _ := strings.Cut(line, " | ")
-		jobWords, err1 := splitWords(strings.TrimSpace(job))
-		work := ktest.StartWork(t, jobWords...)
-		pid = strconv.Itoa(work.PID)
-		netns, err2 := os.Stat("/proc/" + pid + "/ns/net")
-		if err := errors.Join(err1, err2); err != nil {
-			t.Fatal(err)
-		}
-		inode := strconv.FormatUint(netns.Sys().(*syscall.Stat_t).Ino, 10)
-		words, err := splitWords(strings.TrimSpace(strings.NewReplacer("$PID", pid, "$NETNS", inode, "$WORK", work.Binary).Replace(tool)))
-		if err != nil {
-			t.Fatalf("%q: %v", line, err)
-		}
-		s := startSkep(t, words...)
-		for _, line := range s.early {
-			stdout.WriteString(line + "\n")
-		}
-		work.Run()
-		work.End()
-		s.finish(&stdout)
-		stderr.WriteString(s.stderr.String())
+		var out, errs string
+		unlessMissed(func() (missed bool) {
+			pid, out, errs, missed = traceJob(t, tool, job)
+			return missed
+		})
+		stdout.WriteString(out)
+		stderr.WriteString(errs)
 	}
 	with := strings.NewReplacer("$PID", pid, "$WORK", ktest.WorkPath(t))
 	compareText(t, "stdout", with.Replace(wantStdout), stdout.String())
@@ -100,8 +87,34 @@ func runToolLines(t *testing.T, lines, wantStdout, wantStderr string) {
 	}
 }
 
-// finish interrupts the tool, and reads the rest of its output.
-func (s *tracer) finish(out *strings.Builder) {
+// traceJob runs a tool while the workload, whose process is pid, does its job.
+func traceJob(t *testing.T, tool, job string) (pid, stdout, stderr string, missed bool) {
+	t.Helper()
+	jobWords, err1 := splitWords(strings.TrimSpace(job))
+	work := ktest.StartWork(t, jobWords...)
+	pid = strconv.Itoa(work.PID)
+	netns, err2 := os.Stat("/proc/" + pid + "/ns/net")
+	if err := errors.Join(err1, err2); err != nil {
+		t.Fatal(err)
+	}
+	inode := strconv.FormatUint(netns.Sys().(*syscall.Stat_t).Ino, 10)
+	words, err := splitWords(strings.TrimSpace(strings.NewReplacer("$PID", pid, "$NETNS", inode, "$WORK", work.Binary).Replace(tool)))
+	if err != nil {
+		t.Fatalf("%q: %v", tool, err)
+	}
+	s := startSkep(t, words...)
+	var out strings.Builder
+	for _, line := range s.early {
+		out.WriteString(line + "\n")
+	}
+	work.Run()
+	work.End()
+	missed = s.finish(&out)
+	return pid, out.String(), s.stderr.String(), missed
+}
+
+// finish interrupts the tool, and reads the rest of its output. It reports whether the tool said that events were missed.
+func (s *tracer) finish(out *strings.Builder) (missed bool) {
 	s.t.Helper()
 	if err := s.cmd.Process.Signal(syscall.SIGINT); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		s.t.Fatal(err)
@@ -113,8 +126,9 @@ func (s *tracer) finish(out *strings.Builder) {
 	if err := s.cmd.Wait(); err != nil && !errors.As(err, &failed) {
 		s.t.Fatal(err)
 	}
-	dropMissed(&s.stderr)
+	missed = dropMissed(&s.stderr)
 	if code := s.cmd.ProcessState.ExitCode(); code != 0 {
 		s.t.Errorf("%q: exit code %d", s.cmd.Args[1:], code)
 	}
+	return missed
 }
