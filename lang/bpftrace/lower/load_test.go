@@ -111,49 +111,48 @@ func excerpt(asm *strings.Builder) string {
 // TestScriptsLoad gives every script of the list to the kernel's verifier, compiled for this kernel, for the oldest one (its
 // programs are valid on all), and with every check of -k in them as in a container.
 func TestScriptsLoad(t *testing.T) {
+	eachScript(t, func(t *testing.T, s scriptLine, live *ir.Target) {
+		loadScript(t, s.text, live, Options{})
+		if ktest.Emulated() {
+			return
+		}
+		loadScript(t, s.text, live, Options{HelperErrors: true, OtherPIDNS: true})
+		if !s.isNew {
+			loadScript(t, s.text, &ir.Target{Kernel: 5<<16 | 10<<8, Arch: live.Arch, CPUs: live.CPUs}, Options{})
+		}
+	})
+}
+
+// TestRecordedScriptsLoad loads the programs as they are recorded, if they can be: typed arguments and copied stacks cannot.
+func TestRecordedScriptsLoad(t *testing.T) {
+	ktest.Oldest(t)
+	eachScript(t, func(t *testing.T, s scriptLine, live *ir.Target) {
+		if strings.Contains(s.text, "dw_ustack") {
+			return
+		}
+		opt := Options{Record: 1, OtherPIDNS: len(s.text)%3 == 0, HasRawTracepoint: func(probe.Point) bool { return false }}
+		_, err := compileScript(s.text, RecordTarget(live), opt)
+		if err != nil && strings.Contains(err.Error(), "is not available on this kernel") {
+			return
+		}
+		loadScript(t, s.text, RecordTarget(live), opt)
+	})
+}
+
+// eachScript calls f with the scripts of the list that this kernel can have.
+func eachScript(t *testing.T, f func(t *testing.T, s scriptLine, live *ir.Target)) {
+	t.Helper()
 	ktest.Need(t, ktest.Root, ktest.RingBuf)
 	if err := rlimit.RemoveMemlock(); err != nil {
 		t.Fatal(err)
 	}
 	live := liveTarget(t)
-	old := &ir.Target{Kernel: 5<<16 | 10<<8, Arch: live.Arch, CPUs: live.CPUs}
 	for _, s := range scriptLines(t) {
 		t.Run(fmt.Sprint(s.line), func(t *testing.T) {
 			ktest.Need(t, s.needs...)
-			loadScript(t, s.text, live, Options{})
-			loadRecorded(t, s.text, live)
-			if emulated() {
-				return
-			}
-			loadScript(t, s.text, live, Options{HelperErrors: true, OtherPIDNS: true})
-			if !s.isNew {
-				loadScript(t, s.text, old, Options{})
-			}
+			f(t, s, live)
 		})
 	}
-}
-
-// loadRecorded loads the programs as they are recorded, if they can be: typed arguments and copied stacks cannot.
-func loadRecorded(t *testing.T, text string, live *ir.Target) {
-	t.Helper()
-	if strings.Contains(text, "dw_ustack") {
-		return
-	}
-	opt := Options{Record: 1, OtherPIDNS: len(text)%3 == 0, HasRawTracepoint: func(probe.Point) bool { return false }}
-	_, err := compileScript(text, RecordTarget(live), opt)
-	if err != nil && strings.Contains(err.Error(), "is not available on this kernel") {
-		return
-	}
-	loadScript(t, text, RecordTarget(live), opt)
-}
-
-// emulated reports whether this is a kernel of the matrix that runs under emulation, where everything takes thirty times as long.
-func emulated() bool {
-	switch os.Getenv("SKEP_KERNEL") {
-	case "", "live", "unprepared":
-		return false
-	}
-	return true
 }
 
 // loadScript loads the programs of a script, without attaching them.

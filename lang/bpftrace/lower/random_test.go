@@ -27,7 +27,7 @@ func TestRandomScriptsLoad(t *testing.T) {
 	live := liveTarget(t)
 	old := &ir.Target{Kernel: 5<<16 | 10<<8, Arch: live.Arch, CPUs: live.CPUs}
 	accepted, scripts := 0, *randomScripts
-	if emulated() {
+	if ktest.Emulated() {
 		scripts = min(scripts, 5)
 	}
 	for i := range uint64(scripts) {
