@@ -25,6 +25,13 @@ type Types struct {
 	// functions is nil, or the ids of all functions: worth making for who asks for thousands.
 	functions map[string]uint32
 	asked     map[uint32]btf.Type // what was decoded, by id; nil if nobody wants to know
+	found     map[search]uint32
+}
+
+// search is a name and the kinds of types that it may have, as bits.
+type search struct {
+	name  string
+	kinds uint32
 }
 
 // Kinds of BTF types, as in include/uapi/linux/btf.h.
@@ -142,24 +149,38 @@ func (t *Types) name(off uint32) string {
 	return string(s[:bytes.IndexByte(s, 0)])
 }
 
-// find gives the id of the first type of that name and one of the kinds, or 0.
+// find gives the id of the first type of that name and one of the kinds, or 0. A question is often asked again.
 func (t *Types) find(name string, kinds ...uint32) uint32 {
 	if name == "" {
 		return 0
 	}
-	wanted := uint32(0)
+	s := search{name: name}
 	for _, k := range kinds {
-		wanted |= 1 << k
+		s.kinds |= 1 << k
 	}
-	// Names are compared where they stand: to find the one first among all strings takes longer than to look at the types of these kinds.
-	length, first, strings := uint32(len(name)), name[0], t.strings
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	id, ok := t.found[s]
+	if !ok {
+		id = t.scan(s)
+		if t.found == nil {
+			t.found = map[search]uint32{}
+		}
+		t.found[s] = id
+	}
+	return id
+}
+
+// scan compares names where they stand: to find the one first among all strings takes longer than to look at the types of these kinds.
+func (t *Types) scan(s search) uint32 {
+	length, first, strings := uint32(len(s.name)), s.name[0], t.strings
 	for id := 1; id < len(t.offsets); id++ {
 		head := t.data[t.offsets[id]:]
-		if _ = head[7]; wanted>>(binary.NativeEndian.Uint32(head[4:])>>24&0x1f)&1 == 0 {
+		if _ = head[7]; s.kinds>>(binary.NativeEndian.Uint32(head[4:])>>24&0x1f)&1 == 0 {
 			continue
 		}
 		at := binary.NativeEndian.Uint32(head)
-		if end := uint64(at) + uint64(length); end < uint64(len(strings)) && strings[end] == 0 && strings[at] == first && string(strings[at:end]) == name {
+		if end := uint64(at) + uint64(length); end < uint64(len(strings)) && strings[end] == 0 && strings[at] == first && string(strings[at:end]) == s.name {
 			return uint32(id)
 		}
 	}
