@@ -33,8 +33,8 @@ func (f *Func) reversePostorder() []*Block {
 		b    *Block
 		next int
 	}
-	var post []*Block
-	stack := []frame{{f.Blocks[0], len(f.Blocks[0].Succs) - 1}}
+	post := make([]*Block, 0, len(f.Blocks))
+	stack := append(make([]frame, 0, 64), frame{f.Blocks[0], len(f.Blocks[0].Succs) - 1})
 	seen[f.Blocks[0].ID] = true
 	for len(stack) > 0 {
 		top := &stack[len(stack)-1]

@@ -169,11 +169,37 @@ func (i *inst) effects() bool {
 // bitset is a set of small numbers.
 type bitset []uint64
 
-func newBitset(n int) bitset          { return make(bitset, bitWords(n)) }
-func bitWords(n int) int              { return (n + 63) / 64 }
-func (s bitset) has(i reg) bool       { return s[i>>6]&(1<<(uint(i)&63)) != 0 }
-func (s bitset) set(i reg)            { s[i>>6] |= 1 << (uint(i) & 63) }
-func (s bitset) clear(i reg)          { s[i>>6] &^= 1 << (uint(i) & 63) }
+func newBitset(n int) bitset    { return make(bitset, bitWords(n)) }
+func bitWords(n int) int        { return (n + 63) / 64 }
+func (s bitset) has(i reg) bool { return s[i>>6]&(1<<(uint(i)&63)) != 0 }
+func (s bitset) set(i reg)      { s[i>>6] |= 1 << (uint(i) & 63) }
+func (s bitset) clear(i reg)    { s[i>>6] &^= 1 << (uint(i) & 63) }
+
+// setRange sets the elements from i until before end.
+func (s bitset) setRange(i, end int64) {
+	s.eachWord(i, end, func(word int, bits uint64) { s[word] |= bits })
+}
+
+func (s bitset) clearRange(i, end int64) {
+	s.eachWord(i, end, func(word int, bits uint64) { s[word] &^= bits })
+}
+
+// hasRange reports whether all elements from i until before end are in the set.
+func (s bitset) hasRange(i, end int64) bool {
+	all := true
+	s.eachWord(i, end, func(word int, bits uint64) { all = all && s[word]&bits == bits })
+	return all
+}
+
+// eachWord gives the words in which the elements from i until before end are, and their bits there.
+func (s bitset) eachWord(i, end int64, visit func(word int, bits uint64)) {
+	for i < end {
+		next := min((i|63)+1, end)
+		visit(int(i>>6), ^uint64(0)>>(64-(next-i))<<(i&63))
+		i = next
+	}
+}
+
 func (s bitset) each(visit func(reg)) { eachBit(s, visit) }
 
 func eachBit(s bitset, visit func(reg)) {

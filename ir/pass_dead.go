@@ -2,21 +2,28 @@ package ir
 
 // dropUnreachable removes blocks that no path from the entry leads to.
 func dropUnreachable(f *Func) bool {
-	reached := map[*Block]bool{}
-	for _, b := range f.reversePostorder() {
-		reached[b] = true
+	reached := make([]bool, f.nextBlock)
+	work := append(make([]*Block, 0, len(f.Blocks)), f.Blocks[0])
+	reached[f.Blocks[0].ID] = true
+	for n := 0; n < len(work); n++ {
+		for _, to := range work[n].Succs {
+			if !reached[to.ID] {
+				reached[to.ID] = true
+				work = append(work, to)
+			}
+		}
 	}
-	if len(reached) == len(f.Blocks) {
+	if len(work) == len(f.Blocks) {
 		return false
 	}
 	var kept []*Block
 	for _, b := range f.Blocks {
-		if !reached[b] {
+		if !reached[b.ID] {
 			continue
 		}
 		kept = append(kept, b)
 		for i := len(b.Preds) - 1; i >= 0; i-- {
-			if !reached[b.Preds[i]] {
+			if !reached[b.Preds[i].ID] {
 				b.dropPred(i)
 			}
 		}

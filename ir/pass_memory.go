@@ -5,7 +5,7 @@ import "slices"
 // dropStores removes stores to slots that are overwritten, or gone, before anyone reads them, and narrows those of which
 // only a part is read.
 func dropStores(f *Func) bool {
-	d := &storeDropper{f: f, uses: f.slotUses(), first: make([]int, len(f.Slots)), start: map[*Block]bitset{}, local: map[*Block][]int{}}
+	d := &storeDropper{f: f, uses: f.slotUses(), first: make([]int, len(f.Slots)), start: make([]bitset, f.nextBlock), local: make([][]int, f.nextBlock)}
 	order := f.reversePostorder()
 	d.number(order)
 	// At first everything counts as dead, so that a loop is not a reason to keep a store.
@@ -18,8 +18,12 @@ func dropStores(f *Func) bool {
 				d.access(b.Values[j])
 			}
 			dead := d.dead[:d.shared]
-			if old, seen := d.start[b]; !seen || !slices.Equal(old, dead) {
-				d.start[b] = slices.Clone(dead)
+			switch old := d.start[b.ID]; {
+			case old == nil:
+				d.start[b.ID] = append(bitset{}, dead...)
+				changed = true
+			case !slices.Equal(old, dead):
+				copy(old, dead)
 				changed = true
 			}
 		}
@@ -37,11 +41,11 @@ func dropStores(f *Func) bool {
 type storeDropper struct {
 	f      *Func
 	uses   *slotUse
-	first  []int             // word of each slot
-	known  bitset            // the slots whose accesses are all known
-	shared int               // how many words belong to shared slots; they come first
-	local  map[*Block][]int  // the other slots, by their block
-	start  map[*Block]bitset // the bytes that are written or gone before they are read, at the start of a block: of shared slots
+	first  []int    // word of each slot
+	known  bitset   // the slots whose accesses are all known
+	shared int      // how many words belong to shared slots; they come first
+	local  [][]int  // the other slots, by their block's ID
+	start  []bitset // the bytes that are written or gone before they are read, at the start of a block, by its ID: of shared slots
 	dead   bitset
 }
 
@@ -58,7 +62,7 @@ func (d *storeDropper) number(order []*Block) {
 	for i, home := range d.uses.home {
 		local[i] = home != nil && slices.Equal(d.of(i), d.known[d.first[i]:][:len(d.of(i))])
 		if local[i] {
-			d.local[home] = append(d.local[home], i)
+			d.local[home.ID] = append(d.local[home.ID], i)
 		}
 	}
 	d.known = d.known[:0]
@@ -92,14 +96,12 @@ func (d *storeDropper) of(slot int) bitset {
 // end sets dead to what holds at the end of b.
 func (d *storeDropper) end(b *Block) {
 	copy(d.dead, d.known[:d.shared])
-	for _, i := range d.local[b] {
+	for _, i := range d.local[b.ID] {
 		copy(d.of(i), d.known[d.first[i]:])
 	}
 	for _, to := range b.Succs {
-		if start := d.start[to]; start != nil {
-			for n, word := range start {
-				d.dead[n] &= word
-			}
+		for n, word := range d.start[to.ID] {
+			d.dead[n] &= word
 		}
 	}
 }
@@ -150,14 +152,7 @@ func (d *storeDropper) drop(v *Value, changed *bool) bool {
 	if !ok {
 		return false
 	}
-	dead := func(from, to int64) bool {
-		for i := from; i < to; i++ {
-			if !d.of(slot).has(reg(i)) {
-				return false
-			}
-		}
-		return true
-	}
+	dead := d.of(slot).hasRange
 	if dead(off, off+n) {
 		return true
 	}
@@ -195,9 +190,7 @@ func (d *storeDropper) access(v *Value) {
 		if d.uses.escapes[slot] || d.f.Slots[slot].Whole {
 			return
 		}
-		for i := off; i < off+n; i++ {
-			d.of(slot).set(reg(i))
-		}
+		d.of(slot).setRange(off, off+n)
 	}
 	for i, a := range v.Args {
 		if !a.Type.pointer() || i == 0 && (v.Op == OpStore || v.Op == OpZero || v.Op == OpCopy) {
@@ -209,9 +202,7 @@ func (d *storeDropper) access(v *Value) {
 		}
 		dead := d.of(r.base.Slot.index)
 		if n := int64(v.Size); r.exact && (v.Op == OpLoad || v.Op == OpLoadS) {
-			for i := max(r.off+v.Aux, 0); i < min(r.off+v.Aux+n, int64(r.base.Slot.Size)); i++ {
-				dead.clear(reg(i))
-			}
+			dead.clearRange(max(r.off+v.Aux, 0), min(r.off+v.Aux+n, int64(r.base.Slot.Size)))
 			continue
 		}
 		clear(dead)
