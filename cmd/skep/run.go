@@ -103,7 +103,7 @@ func (t *tracing) run() (exit int, err error) {
 	if err != nil || t.compileOnly() {
 		return 0, err
 	}
-	dropCode()
+	dropCode() // of the compiler
 	return t.trace(unit)
 }
 
@@ -126,6 +126,7 @@ func (t *tracing) compile(script *syntax.Script) (*lower.Unit, error) {
 		return nil, err
 	}
 	m := t.machineFacts()
+	dropCode() // of the parser
 	tree, list := check.Check(script, check.Options{
 		Catalog: t.place.probes, Target: target,
 		Args: t.args, Named: t.named, Env: os.Getenv,
@@ -149,6 +150,7 @@ func (t *tracing) compile(script *syntax.Script) (*lower.Unit, error) {
 		Played:           t.plays(),
 		HelperErrors:     t.helperCheck || t.plays(), // what was not recorded is told of
 	}
+	dropCode() // of the checker
 	unit, err := lower.Lower(tree, opt)
 	if err == nil && t.recording != nil {
 		err = t.recording.compile(tree, opt)
