@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// dropCode gives back the pages of this binary's code and constants that have been used so far: what has read, checked and
-// compiled a script is not needed by the next stage. They stay in the kernel's cache of files, from which those that are used again come back, but are no longer
-// part of this process's memory.
+// dropCode gives back the pages of this binary's code and constants that have been used so far: what has read, checked and compiled a script is
+// not needed by the next stage. They stay in the kernel's cache of files, from which those that are used again come back, but are no longer part
+// of this process's memory.
 func dropCode() {
 	f, err := os.Open("/proc/self/maps")
 	if err != nil {
