@@ -89,7 +89,7 @@ func (v *verifier) settleNull(s *state, regno uint8, null bool) {
 		if !r.nullable() || r.id != id {
 			return
 		}
-		if r.smin != 0 || r.smax != 0 || r.bits != (tnum{}) || r.off != 0 {
+		if r.smin != 0 || r.smax != 0 || r.bits != (tnum{}) || r.off != 0 && r.flags&allocated == 0 {
 			if null {
 				return
 			}
@@ -101,7 +101,7 @@ func (v *verifier) settleNull(s *state, regno uint8, null bool) {
 			return
 		}
 		markNotNull(r)
-		if !r.mayHoldLock() {
+		if !v.mayHoldLock(r) {
 			r.id = 0
 		}
 	})
@@ -129,8 +129,9 @@ func settleMapValue(r *reg) {
 }
 
 // mayHoldLock reports whether the pointer's id tells which lock is meant.
-func (r *reg) mayHoldLock() bool {
-	return r.kind == ptrMapValue && r.mp.fields != nil && len(r.mp.fields.locks) > 0
+func (v *verifier) mayHoldLock(r *reg) bool {
+	f := v.fieldsAt(r)
+	return f != nil && len(f.locks) > 0
 }
 
 // learnPacket learns from a comparison of a packet pointer with the packet's end how many bytes may be accessed.

@@ -5,11 +5,8 @@ func (v *verifier) call(in insn) (end bool) {
 	if in.Off != 0 || in.Dst() != 0 || in.Src() > pseudoKfunc {
 		v.reject("opcode", "the call uses reserved fields")
 	}
-	if in.isKfunc() && !v.cur.lock.held {
+	if in.isKfunc() && (!v.cur.lock.held || v.worksLocked(v.prog.kfuncs[v.insn])) {
 		return v.callKfunc()
-	}
-	if in.isKfunc() {
-		v.unmodelled("kfuncs while a lock is held")
 	}
 	if v.cur.lock.held && !(in.isHelper() && in.Imm == helperSpinUnlock) && !(in.isSubcall() && v.rules.kernel >= linux(6, 9)) {
 		v.reject("lock", "nothing may be called while a lock is held, except bpf_spin_unlock")
@@ -87,7 +84,7 @@ func (v *verifier) exit(in insn) (end bool) {
 		v.reject("opcode", "the exit uses reserved fields")
 	}
 	top := v.cur.top
-	if v.cur.lock.held && (top == 0 || v.rules.kernel < linux(6, 9)) {
+	if v.cur.lock.held && (top == 0 || v.rules.kernel < linux(6, 9) && !v.inTreeCallback()) {
 		v.reject("lock", "the program ends while a lock is held")
 	}
 	if top == 0 {

@@ -70,6 +70,12 @@ func (v *verifier) edges(t int, to *[2]edge) int {
 			m[at] |= what
 		}
 	}
+	back := func() {
+		m[t] |= callsBack
+		if v.rules.callbackLoops {
+			m[t] |= prunePoint | jumpPoint | forcePoint
+		}
+	}
 	call := func(callee bool) int {
 		after := t + in.width()
 		point(after, prunePoint|jumpPoint)
@@ -97,11 +103,11 @@ func (v *verifier) edges(t int, to *[2]edge) int {
 			case helperTimerSetCallback:
 				m[t] |= prunePoint
 			case helperForEachMapElem, helperLoop, helperFindVMA, helperUserRingbufDrain:
-				m[t] |= callsBack
-				if v.rules.callbackLoops {
-					m[t] |= prunePoint | jumpPoint | forcePoint
-				}
+				back()
 			}
+		}
+		if in.isKfunc() && v.prog.kfuncs[t] == "bpf_rbtree_add_impl" {
+			back()
 		}
 		if v.iterates(t) {
 			m[t] |= prunePoint | forcePoint

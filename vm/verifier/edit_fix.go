@@ -402,7 +402,7 @@ func (f *fixer) onBranch(at, not int, insns []insn, text string) {
 // unlock gives the lock back, as late as possible.
 func (f *fixer) unlock() {
 	l := &f.at.lock
-	if !l.held || l.mp.fields == nil || len(l.mp.fields.locks) == 0 {
+	if !l.held || l.mp == nil || l.mp.fields == nil || len(l.mp.fields.locks) == 0 {
 		return
 	}
 	for n := range f.at.frame().regs[:10] {

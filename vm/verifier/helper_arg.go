@@ -43,7 +43,7 @@ func (v *verifier) checkArg(c *helperCall, i int, a helper.Arg) {
 		v.checkArgKind(c, n, a, r)
 		v.checkArgOffset(c, n, a, r)
 	}
-	if r.ref != 0 && !(r.kind == scalar) {
+	if r.ref != 0 && r.kind != scalar && a.Kind() != helper.Kptr {
 		if a.Has(helper.Release) && r.off != 0 && v.rules.wholeRecords {
 			v.rejectReg(n, "reference", "r%d must be as it was acquired, and not %d more", n, r.off)
 		}
@@ -88,8 +88,8 @@ func (v *verifier) checkArgKind(c *helperCall, n int, a helper.Arg, r *reg) {
 		ok, want = r.kind == scalar, "a number"
 	case helper.SpinLock, helper.Timer:
 		ok, want = r.kind == ptrMapValue, "a pointer into a map's value"
-		if r.kind == ptrBTF {
-			v.unmodelled("locks in allocated objects")
+		if a.Kind() == helper.SpinLock && r.kind == ptrBTF && r.flags == allocated {
+			ok = true
 		}
 	case helper.SockCommon, helper.BTFSockCommon:
 		ok, want = r.kind == ptrSocket || r.kind == ptrSockCommon || r.kind == ptrTCPSock, "a socket"

@@ -209,7 +209,7 @@ func (v *verifier) returned(c *helperCall, r *reg) {
 		inRange := c.Number == helperMapLookup && c.hasKey && int64(c.key) >= 0 && c.key < uint64(c.mp.spec.MaxEntries)
 		if c.Ret == helper.RetMapValueOrNull && !inRange {
 			r.flags |= maybeNull
-		} else if r.mayHoldLock() {
+		} else if v.mayHoldLock(r) {
 			r.id = v.newID()
 		}
 	case helper.RetSocketOrNull:

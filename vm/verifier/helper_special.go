@@ -133,34 +133,38 @@ func (v *verifier) finishOldCallback(c *helperCall) bool {
 	return true
 }
 
-// spinLock takes or gives the lock in a map's value.
+// spinLock takes or gives the lock in a map's value or an allocated object.
 func (v *verifier) spinLock(c *helperCall, n int, r *reg) {
-	m := r.mp
+	if v.inTreeCallback() {
+		v.reject("lock", "locks may not be taken or given back where elements of a tree are compared")
+	}
+	f := v.fieldsAt(r)
 	if !r.bits.isConst() {
 		v.rejectReg(n, "lock", "the offset of the lock is not known here")
 	}
 	at := int(r.off) + int(r.bits.value)
-	if m.fields == nil || len(m.fields.locks) == 0 {
-		v.rejectReg(n, "lock", "values of %s have no lock, or no BTF that tells", m.name)
+	if f == nil || len(f.locks) == 0 {
+		v.rejectReg(n, "lock", "what r%d points to has no lock, or no BTF that tells", n)
 	}
-	if m.fields.locks[0] != at {
-		v.rejectReg(n, "lock", "the lock of %s is at offset %d, not at %d", m.name, m.fields.locks[0], at)
+	if f.locks[0] != at {
+		v.rejectReg(n, "lock", "the lock of what r%d points to is at offset %d, not at %d", n, f.locks[0], at)
 	}
 	l := &v.cur.lock
 	if c.Number == helperSpinLock {
 		if l.held {
 			v.reject("lock", "a lock is held already")
 		}
-		*l = lock{true, m, r.id}
+		*l = lock{true, r.mp, r.id}
 		return
 	}
 	if !l.held {
 		v.reject("lock", "no lock is held that could be given back")
 	}
-	if l.mp != m || l.id != r.id {
+	if l.mp != r.mp || l.id != r.id {
 		v.reject("lock", "another lock is held")
 	}
 	*l = lock{}
+	v.forgetElements()
 }
 
 // checkMapHelper asks that the helper works on maps of this type.

@@ -26,7 +26,8 @@ type kernelUnderTest struct {
 	cpus    int
 	maps    map[*mapDef]*ebpf.Map
 	log     []byte
-	types   *btf.Spec // nil if the kernel has none
+	types   *btf.Spec                // nil if the kernel has none
+	shared  map[*mapDef]*loadedTypes // what maps with objects in them were made with
 }
 
 func (k *kernelUnderTest) options() Options {
@@ -87,7 +88,7 @@ func runningKernel(t testing.TB) *kernelUnderTest {
 	if err := rlimit.RemoveMemlock(); err != nil {
 		t.Fatal(err)
 	}
-	r := &kernelUnderTest{version: k, cpus: possibleCPUs(), maps: map[*mapDef]*ebpf.Map{}, log: make([]byte, 4<<20)}
+	r := &kernelUnderTest{version: k, cpus: possibleCPUs(), maps: map[*mapDef]*ebpf.Map{}, shared: map[*mapDef]*loadedTypes{}, log: make([]byte, 4<<20)}
 	if types, err := btf.LoadKernelSpec(); err == nil {
 		r.types = types
 	}
@@ -95,12 +96,16 @@ func runningKernel(t testing.TB) *kernelUnderTest {
 	return r
 }
 
-// closeMaps gives the memory of all maps back to the kernel.
+// closeMaps gives the memory of all maps and types back to the kernel.
 func (k *kernelUnderTest) closeMaps() {
 	for _, m := range k.maps {
 		m.Close()
 	}
 	clear(k.maps)
+	for _, l := range k.shared {
+		l.close()
+	}
+	clear(k.shared)
 }
 
 func possibleCPUs() int {
@@ -133,22 +138,22 @@ var processed = regexp.MustCompile(`processed (\d+) insns .* total_states (\d+) 
 
 // load asks the kernel. With verbose, the log has each instruction.
 func (k *kernelUnderTest) load(p *program, verbose bool) kernelAnswer {
-	var types btf.Builder
 	var b bytes.Buffer
+	types, closeTypes, err := k.loadTypes(p)
+	if err != nil {
+		return kernelAnswer{err: err, log: "types: " + err.Error()}
+	}
+	defer closeTypes()
 	for i, in := range p.insns {
 		if m := p.maps[i]; m != nil {
-			fd, err := k.mapOf(m)
+			fd, err := k.mapOf(m, types)
 			if err != nil {
 				return kernelAnswer{err: err, log: "map: " + err.Error()}
 			}
 			in.Imm = int32(fd)
 		}
 		if t := p.localType(uint64(uint32(in.Imm))); t != nil && (in.isALU() || in.Op == loadImm64) {
-			id, err := types.Add(t)
-			if err != nil {
-				return kernelAnswer{err: err, log: err.Error()}
-			}
-			in.Imm = int32(id)
+			in.Imm = int32(types.ids[t])
 		}
 		if name := p.kfuncs[i]; name != "" {
 			in.Imm, in.Off = k.kfuncID(name), 0
@@ -181,8 +186,10 @@ func (k *kernelUnderTest) load(p *program, verbose bool) kernelAnswer {
 		attr.attachType = uint32(slices.IndexFunc(structOf(k.types, ops).Members, func(m btf.Member) bool { return m.Name == member }))
 	}
 	attr.insns, attr.license = address(insns), address(license)
-	closeBTF := k.addBTF(p, &types, &attr.btfFD, &attr.funcInfo, &attr.funcInfoSize, &attr.funcCount)
-	defer closeBTF()
+	funcs := types.places(p)
+	if types.fd >= 0 && len(funcs) > 0 {
+		attr.btfFD, attr.funcInfo, attr.funcInfoSize, attr.funcCount = uint32(types.fd), address(funcs), 8, uint32(len(funcs)/8)
+	}
 	attr.logLevel, attr.logBuf, attr.logSize = 4, address(k.log), uint32(len(k.log))
 	if verbose {
 		attr.logLevel = 2 | 4
@@ -193,6 +200,7 @@ func (k *kernelUnderTest) load(p *program, verbose bool) kernelAnswer {
 		fd, _, errno = unix.Syscall(unix.SYS_BPF, unix.BPF_PROG_LOAD, uintptr(unsafe.Pointer(&attr)), unsafe.Sizeof(attr))
 	}
 	runtime.KeepAlive(insns)
+	runtime.KeepAlive(funcs)
 	runtime.KeepAlive(license)
 	a := kernelAnswer{accepted: errno == 0, log: unix.ByteSliceToString(k.log)}
 	if errno == 0 {
@@ -238,9 +246,17 @@ func (k *kernelUnderTest) kfuncID(name string) int32 {
 
 func address(b []byte) uint64 { return uint64(uintptr(unsafe.Pointer(&b[0]))) }
 
-func (k *kernelUnderTest) mapOf(m *mapDef) (int, error) {
+func (k *kernelUnderTest) mapOf(m *mapDef, types *loadedTypes) (int, error) {
 	if have := k.maps[m]; have != nil {
 		return have.FD(), nil
+	}
+	if types.shares(m) {
+		made, err := types.makeMap(m)
+		if err == nil {
+			k.maps[m] = made
+			return made.FD(), nil
+		}
+		return 0, err
 	}
 	spec := m.spec.Copy()
 	spec.Name = ""

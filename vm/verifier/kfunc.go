@@ -20,6 +20,10 @@ type kfuncCall struct {
 	size       uint64
 	hasSize    bool // a constant size, of what is returned or made
 	object     iterator
+	root       root // of the list or tree that the call is about
+	hasRoot    bool
+	made       btf.Type // the object of which another reference is returned
+	sure       bool     // it is never null
 }
 
 // kfuncProto is the kernel's prototype of a function; nil if it has none of that name.
@@ -106,6 +110,9 @@ func (v *verifier) callKfunc() (end bool) {
 	if c.name == "bpf_wq_set_callback_impl" {
 		v.asyncCallback(&c.helperCall, v.elemOf(c.mp, c.mapReg.uid))
 	}
+	if graphCalls[c.name] == adds {
+		v.addElement(c)
+	}
 	if c.releaseReg >= 0 {
 		v.cur.release(c.ref)
 		v.forgetReference(c.ref)
@@ -149,6 +156,11 @@ func (v *verifier) kfuncReturns(c *kfuncCall, r *reg) {
 		v.castTo(c, r)
 	case c.name == "bpf_obj_new_impl":
 		v.newObject(c, r)
+	case c.hasRoot:
+		v.element(r, c.root)
+	case c.made != nil:
+		r.setPointer(ptrBTF, allocated)
+		r.typ = c.made
 	case strings.HasPrefix(c.name, "bpf_dynptr_slice"):
 		if !c.hasSize {
 			v.unmodelled("kfunc " + c.name)
@@ -181,19 +193,21 @@ func (v *verifier) kfuncReturns(c *kfuncCall, r *reg) {
 			}
 		}
 	}
-	if c.flags&kfRetNull != 0 {
+	null := c.flags&kfRetNull != 0 && !c.sure
+	if null {
 		r.flags |= maybeNull
 		r.id = v.newID()
 	}
 	if c.flags&kfAcquire != 0 {
 		id := v.acquire()
-		if c.flags&kfRetNull != 0 {
+		if null {
 			r.id = id
 		}
 		r.ref = id
-		r.flags &^= nonOwning
+	} else if c.hasRoot {
+		v.disown(r)
 	}
-	if r.mayHoldLock() && r.id == 0 {
+	if v.mayHoldLock(r) && r.id == 0 {
 		r.id = v.newID()
 	}
 }

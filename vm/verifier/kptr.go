@@ -46,6 +46,9 @@ func (v *verifier) kptrTarget(f kptr) (t btf.Type, own bool) {
 	if v.opt.Types.TypeByName(f.to.TypeName(), &s) == nil {
 		return s, false
 	}
+	if own, ok := f.to.(*btf.Struct); ok {
+		return v.prog.sameStruct(own), true
+	}
 	return f.to, true
 }
 
@@ -86,6 +89,9 @@ func (v *verifier) kptrAccess(a access, f kptr) {
 			flag = maybeNull | rcu
 			if own {
 				flag |= allocated
+				if f := v.objectFields(to); f != nil && len(f.nodes) > 0 && v.rules.kernel >= linux(6, 8) {
+					flag |= nonOwning
+				}
 			}
 		}
 		x.setPointer(ptrBTF, flag)
@@ -140,10 +146,11 @@ func (v *verifier) kptrMatches(n int, r *reg, f kptr) {
 
 // exchanged checks the field that bpf_kptr_xchg changes.
 func (v *verifier) exchanged(c *helperCall, n int, r *reg) {
-	if r.kind == ptrBTF {
-		v.unmodelled("pointers of the kernel in allocated objects")
+	object := r.kind == ptrBTF && r.flags&allocated != 0 && v.rules.objectKptrs
+	if object && r.flags&^maybeNull != allocated {
+		v.unmodelled("pointers of the kernel in objects that the program does not own")
 	}
-	if r.kind != ptrMapValue {
+	if r.kind != ptrMapValue && !object {
 		v.rejectReg(n, "argument", "r%d must be a pointer into a map's value for %s, and is %s", n, c.title(), r.describe())
 	}
 	if r.nullable() {
@@ -152,13 +159,14 @@ func (v *verifier) exchanged(c *helperCall, n int, r *reg) {
 	if !r.bits.isConst() {
 		v.rejectReg(n, "special field", "the offset of the pointer in the value is not known here")
 	}
-	if r.mp.fields == nil {
-		v.rejectReg(n, "special field", "values of %s have no pointer of the kernel, or no BTF that tells", r.mp.name)
+	all := v.fieldsAt(r)
+	if all == nil {
+		v.rejectReg(n, "special field", "there is no pointer of the kernel in what r%d points to, or no BTF that tells", n)
 	}
-	if r.mp.fields.other != "" {
-		v.unmodelled("values with " + r.mp.fields.other)
+	if all.other != "" {
+		v.unmodelled("values with " + all.other)
 	}
-	f, ok := r.mp.fields.kptrs[int(r.off)+int(int64(r.bits.value))]
+	f, ok := all.kptrs[int(r.off)+int(int64(r.bits.value))]
 	if !ok || !f.owned {
 		v.rejectReg(n, "special field", "r%d does not point to a pointer in the value that owns a reference", n)
 	}

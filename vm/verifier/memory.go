@@ -350,7 +350,7 @@ func (v *verifier) loadImm64(in insn) {
 		d.setPointer(ptrMapValue, 0)
 		d.mp = m
 		d.off = v.prog.insns[v.insn+1].Imm
-		if d.mayHoldLock() {
+		if v.mayHoldLock(d) && !v.rules.oneValue {
 			d.id = v.newID()
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
 
 	"skep/internal/ktest"
 )
@@ -34,6 +35,7 @@ func samplesOf(t testing.TB, types Types, objects []string) (all []sample) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		tagTypes(coll.Types)
 		file := strings.TrimSuffix(filepath.Base(path), ".o")
 		for _, name := range slices.Sorted(maps.Keys(coll.Programs)) {
 			p, err := flatten(coll, coll.Programs[name], types)
@@ -44,6 +46,28 @@ func samplesOf(t testing.TB, types Types, objects []string) (all []sample) {
 		}
 	}
 	return all
+}
+
+// tagTypes makes tags of types of those of members, since only clang 15 and later write the former.
+func tagTypes(types *btf.Spec) {
+	for t, err := range types.All() {
+		s, ok := t.(*btf.Struct)
+		if err != nil || !ok {
+			continue
+		}
+		for i := range s.Members {
+			m := &s.Members[i]
+			p, ok := m.Type.(*btf.Pointer)
+			if !ok {
+				continue
+			}
+			for _, tag := range m.Tags {
+				if kind, is := strings.CutPrefix(tag, "type:"); is && len(tagsOf(p.Target)) == 0 {
+					m.Type = &btf.Pointer{Target: &btf.TypeTag{Value: kind, Type: p.Target}}
+				}
+			}
+		}
+	}
 }
 
 // compileObjects compiles the files of some patterns for each instruction set.

@@ -106,6 +106,7 @@ type program struct {
 	funcs  map[int]*btf.Func
 	kfuncs map[int]string
 	types  []btf.Type // of the program itself, that instructions name
+	local  *btf.Spec  // all types of the program; nil if not known
 	// missing is what was not there to make the raw form; "" if all was.
 	missing string
 }
@@ -128,7 +129,7 @@ func (l *Line) String() string {
 // flatten makes the raw form of a program.
 func flatten(coll *ebpf.CollectionSpec, spec *ebpf.ProgramSpec, types Types) (*program, error) {
 	insns := slices.Clone(spec.Instructions)
-	p := &program{name: spec.Name, spec: spec, maps: map[int]*mapDef{}, funcs: map[int]*btf.Func{}, kfuncs: map[int]string{}}
+	p := &program{name: spec.Name, spec: spec, local: coll.Types, maps: map[int]*mapDef{}, funcs: map[int]*btf.Func{}, kfuncs: map[int]string{}}
 	p.missing = p.relocate(insns, types)
 	known := map[string]*mapDef{}
 	var line *Line

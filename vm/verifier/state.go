@@ -80,7 +80,7 @@ type state struct {
 	seen       int // the last step of the path, for a watcher
 }
 
-// A lock is a held bpf_spin_lock.
+// A lock is a held bpf_spin_lock: in a value of a map, or in an allocated object.
 type lock struct {
 	held bool
 	mp   *mapDef

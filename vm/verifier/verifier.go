@@ -123,6 +123,7 @@ type verifier struct {
 	hookHints             map[int]hookArg
 	helpers, laterHelpers helperSet // that the program may call
 	helpersRead           bool
+	objects               map[btf.Type]*fields // of the program's structs
 }
 
 func verify(p *program, kernel Kernel, opt Options) (result *Result) {

@@ -19,7 +19,9 @@ typedef _Bool bool;
 #define KSYM extern __attribute__((section(".ksyms")))
 #define KERNEL_TYPES _Pragma("clang attribute push(__attribute__((preserve_access_index)), apply_to = record)")
 #define END_KERNEL_TYPES _Pragma("clang attribute pop")
-#define KPTR __attribute__((btf_type_tag("kptr")))
+// Compilers before clang 15 write no tags of types: the tests make them of those of members.
+#define POINTER(kind) __attribute__((btf_type_tag(kind), btf_decl_tag("type:" kind)))
+#define KPTR POINTER("kptr")
 #define TAG(text) __attribute__((btf_decl_tag(text)))
 #define NUMBER(name, value) int(*name)[value]
 #define TYPE(name, type) type *name

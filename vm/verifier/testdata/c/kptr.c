@@ -9,7 +9,7 @@ struct bpf_cpumask { u64 bits[1]; };
 
 struct own { u64 n; u32 data[4]; };
 struct holder { u64 used; struct task_struct KPTR *task; };
-struct weak { struct task_struct __attribute__((btf_type_tag("kptr_untrusted"))) *task; u64 n; };
+struct weak { struct task_struct POINTER("kptr_untrusted") *task; u64 n; };
 struct owner { struct own KPTR *p; u32 n; };
 struct queued { u32 n; struct bpf_wq work; };
 MAP(holders, ARRAY, 4, u32, struct holder);
@@ -265,5 +265,166 @@ SEC("tc") int work_offset_bad(struct __sk_buff *skb)
 	struct queued *q = map_lookup_elem(&queue, &key);
 	if (q)
 		bpf_wq_start((void *)&q->n, 0);
+	return 0;
+}
+#define OWNER \
+	u32 key = 0; \
+	struct owner *h = map_lookup_elem(&owners, &key); \
+	if (!h) \
+		return 0; \
+	struct own *p
+
+SEC("tc") int own_keep(struct __sk_buff *skb)
+{
+	OWNER = new(struct own);
+	if (!p)
+		return 0;
+	p = kptr_xchg(&h->p, p);
+	if (p)
+		drop(p);
+	return 0;
+}
+SEC("tc") int own_use_after_keep_bad(struct __sk_buff *skb)
+{
+	OWNER = new(struct own), *q;
+	if (!p)
+		return 0;
+	q = kptr_xchg(&h->p, p);
+	if (q)
+		drop(q);
+	return p->n;
+}
+SEC("tc") int own_keep_moved_bad(struct __sk_buff *skb)
+{
+	OWNER = new(struct own);
+	if (!p)
+		return 0;
+	p = kptr_xchg(&h->p, (void *)p + 8);
+	if (p)
+		drop(p);
+	return 0;
+}
+SEC("tc") int own_peek(struct __sk_buff *skb)
+{
+	OWNER = h->p;
+	if (p) {
+		p->n++;
+		sum = p->data[1];
+	}
+	return 0;
+}
+SEC("tc") int own_peek_far_bad(struct __sk_buff *skb)
+{
+	OWNER = h->p;
+	return p ? ((u64 *)p)[3] : 0;
+}
+SEC("tc") int own_peek_keep_bad(struct __sk_buff *skb)
+{
+	OWNER = h->p;
+	if (!p)
+		return 0;
+	p = kptr_xchg(&h->p, p);
+	if (p)
+		drop(p);
+	return 0;
+}
+SEC("tc") int own_left_section_bad(struct __sk_buff *skb)
+{
+	OWNER;
+	bpf_rcu_read_lock();
+	p = h->p;
+	if (!p) {
+		bpf_rcu_read_unlock();
+		return 0;
+	}
+	bpf_rcu_read_unlock();
+	return p->n;
+}
+SEC("tc") int own_left_section_write_bad(struct __sk_buff *skb)
+{
+	OWNER;
+	bpf_rcu_read_lock();
+	p = h->p;
+	if (!p) {
+		bpf_rcu_read_unlock();
+		return 0;
+	}
+	bpf_rcu_read_unlock();
+	p->n = 1;
+	return 0;
+}
+SEC("tc") int own_in_own(struct __sk_buff *skb);
+struct box { u64 n; struct own KPTR *p; };
+struct locked_box { u64 n; struct own KPTR *p; struct bpf_spin_lock lock; };
+SEC("tc") int own_in_own(struct __sk_buff *skb)
+{
+	struct box *b = new(struct box);
+	struct own *p;
+	if (!b)
+		return 0;
+	p = new(struct own);
+	if (p) {
+		p = kptr_xchg(&b->p, p);
+		if (p)
+			drop(p);
+	}
+	drop(b);
+	return 0;
+}
+SEC("tc") int own_in_locked(struct __sk_buff *skb)
+{
+	struct locked_box *b = new(struct locked_box);
+	struct own *p;
+	if (!b)
+		return 0;
+	p = kptr_xchg(&b->p, NULL);
+	if (p)
+		drop(p);
+	drop(b);
+	return 0;
+}
+SEC("tc") int own_in_own_read_bad(struct __sk_buff *skb)
+{
+	struct locked_box *b = new(struct locked_box);
+	if (!b)
+		return 0;
+	sum = *(volatile u64 *)&b->p;
+	drop(b);
+	return 0;
+}
+SEC("tc") int own_in_own_type_bad(struct __sk_buff *skb)
+{
+	struct box *b = new(struct box), *c;
+	struct own *p;
+	if (!b)
+		return 0;
+	c = new(struct box);
+	if (c) {
+		p = kptr_xchg(&b->p, c);
+		if (p)
+			drop(p);
+	}
+	drop(b);
+	return 0;
+}
+SEC("tc") int own_in_own_offset_bad(struct __sk_buff *skb)
+{
+	struct box *b = new(struct box);
+	struct own *p;
+	if (!b)
+		return 0;
+	p = kptr_xchg(&b->n, NULL);
+	if (p)
+		drop(p);
+	drop(b);
+	return 0;
+}
+SEC("tc") int own_given_bad(struct __sk_buff *skb)
+{
+	struct own *p = new(struct own);
+	if (!p)
+		return 0;
+	skb_load_bytes(skb, 0, p, 8);
+	drop(p);
 	return 0;
 }
