@@ -368,7 +368,7 @@ func (t *Thread) access(addr, size uint64, write bool) error {
 }
 
 func (t *Thread) checkString(addr uint64) error {
-	r, ok := t.space.Find(addr, 1)
+	r, ok := t.engine.Region(addr, 1)
 	if !ok {
 		return t.access(addr, 1, false)
 	}

@@ -8,9 +8,10 @@ import (
 
 // TestStackOfOthers: a program that was not verified reads nothing on the stack that another one has left there, verified or not.
 func TestStackOfOthers(t *testing.T) {
-	// *(u64 *)(r10 - 8) = 1, and in the last frame; and the sum of both.
-	writer := pad(t, "7a0af8ff01000000 7a0af80d01000000 b700000000000000")
-	reader := pad(t, "79a0f8ff00000000 79a1f80d00000000 0f10000000000000")
+	// *(u64 *)(r10 - 8) = 1, and in the last frame; and the sum of both. What is behind the end would use all frames.
+	const endless = " 9500000000000000 8510000001000000 9500000000000000 85100000ffffffff"
+	writer := pad(t, "7a0af8ff01000000 7a0af80d01000000 b700000000000000"+endless)
+	reader := pad(t, "79a0f8ff00000000 79a1f80d00000000 0f10000000000000"+endless)
 	for _, v := range variants() {
 		t.Run(v.name, func(t *testing.T) {
 			m := machine(t, Options{})

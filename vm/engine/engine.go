@@ -71,6 +71,7 @@ type Thread struct {
 	left  *int64 // of the slice of the run that has called a helper
 	fault error
 	wants bool // a helper has set Tail or fault
+	reach int  // how many frames code that is not trusted may use
 	more  int  // frames besides MaxFrames that the run has, for tail calls from functions
 }
 

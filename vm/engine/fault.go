@@ -83,9 +83,12 @@ func (t *Thread) Access(addr uint64, size int, write, atomic bool) (memory.Regio
 		}
 		return memory.Region{Size: ^uint64(0)}, nil
 	}
-	r, ok := t.Space.Find(addr, uint64(size))
+	r, ok := t.Region(addr, uint64(size))
 	if !ok || write && r.ReadOnly {
 		r, _ := t.Space.Before(addr)
+		if r.Base == t.Stack.Base() {
+			r.Size = min(r.Size, t.Reached())
+		}
 		return r, &BadAccess{Addr: addr, Size: size, Write: write, Region: r, Aligned: true}
 	}
 	return r, nil

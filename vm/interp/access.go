@@ -16,24 +16,25 @@ type window struct {
 	write   bool
 	others  [3]extent
 	removed uint64 // when the regions were looked up
+	reached uint64 // of the stack
 }
 
 type extent struct{ base, size uint64 }
 
 // reset leaves the stack only, or makes everything accessible for a thread that trusts its code.
 func (w *window) reset(t *engine.Thread) {
-	w.extent = extent{t.Stack.Base(), uint64(t.Frames()) * engine.FrameSize}
 	if t.Space == nil {
 		w.extent = extent{0, math.MaxUint64}
 	} else {
-		w.removed = t.Space.Removed()
+		w.removed, w.reached = t.Space.Removed(), t.Reached()
+		w.extent = extent{t.Stack.Base(), w.reached}
 	}
 	w.others = [3]extent{w.extent, w.extent, w.extent}
 }
 
-// refresh is called when regions may have been removed.
+// refresh is called when regions may have been removed, or the program may use more of the stack.
 func (w *window) refresh(t *engine.Thread) {
-	if t.Space != nil && t.Space.Removed() != w.removed {
+	if t.Space != nil && (t.Space.Removed() != w.removed || t.Reached() != w.reached) {
 		w.reset(t)
 	}
 }

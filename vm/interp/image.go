@@ -13,6 +13,7 @@ type Image struct {
 	program *code.Program
 	helpers []engine.Helper
 	code    []insn  // by slots of the program
+	frames  []int   // that they can use, by slots as well
 	lengths []int32 // of the functions, at the slots where they begin
 }
 
@@ -33,7 +34,7 @@ func New(p *code.Program, helpers []engine.Helper) (*Image, error) {
 	if len(helpers) != len(p.Calls) {
 		return nil, fmt.Errorf("program %s calls %d helpers, and %d are given", p.Name, len(p.Calls), len(helpers))
 	}
-	m := &Image{program: p, helpers: helpers, code: make([]insn, len(p.Insns)), lengths: make([]int32, len(p.Insns))}
+	m := &Image{program: p, helpers: helpers, code: make([]insn, len(p.Insns)), lengths: make([]int32, len(p.Insns)), frames: make([]int, len(p.Insns))}
 	for at := 0; at < len(p.Insns); at++ {
 		m.code[at] = decode(p, at)
 		if p.Insns[at].Op == code.LoadImm64 {
@@ -43,8 +44,9 @@ func New(p *code.Program, helpers []engine.Helper) (*Image, error) {
 	for i := range len(p.Insns) - 1 {
 		fuse(&m.code[i], &m.code[i+1])
 	}
-	for _, f := range p.Funcs {
-		m.lengths[f.Start] = int32(f.End - f.Start)
+	frames := engine.FramesOf(p)
+	for i, f := range p.Funcs {
+		m.lengths[f.Start], m.frames[f.Start] = int32(f.End-f.Start), frames[i]
 		if last := &m.code[f.End-1]; last.op == opCallHelper || last.op == opCallFunc {
 			last.next(len(p.Insns) + f.End - 1) // past the end, which says which call must not return
 		}

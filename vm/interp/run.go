@@ -30,6 +30,7 @@ func (m *Image) run(t *engine.Thread, pc int, args *engine.Args) (uint64, error)
 	s := state{code: m.code, image: m, depth: t.Depth, outer: t.Depth, fuel: t.Slice() - int64(m.lengths[pc])}
 	s.r[1], s.r[2], s.r[3], s.r[4], s.r[5] = args.R1, args.R2, args.R3, args.R4, args.R5
 	s.r[10] = t.Stack.Base() + uint64(s.depth+1)*engine.FrameSize
+	t.Reach(s.depth, m.frames[pc])
 	s.reads.reset(t)
 	s.writes.write = true
 	s.writes.reset(t)
@@ -116,6 +117,7 @@ func (s *state) tailCall(t *engine.Thread, to engine.Image, err error) (next int
 	}
 	if m, same := to.(*Image); same {
 		s.image, s.code = m, m.code
+		t.Reach(s.depth, m.frames[0])
 		s.fuel -= int64(m.lengths[0])
 		s.reads.refresh(t)
 		s.writes.refresh(t)

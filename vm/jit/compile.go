@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"skep/vm/code"
+	"skep/vm/engine"
 )
 
 // A compiler makes machine code of a program in passes: the first one assumes that jumps are long, each further one knows from the one
@@ -35,6 +36,7 @@ type function struct {
 	local        bool  // functions of the program call it
 	saves        []reg // what the function changes of what it must preserve
 	length       int   // in slots
+	frames       int   // that it can use
 }
 
 // A stub is code that is rarely run and stands behind the functions: it says where to return and goes on in a common routine.
@@ -62,8 +64,9 @@ const (
 func (c *compiler) compile() error {
 	c.places = make([]int, len(c.p.Insns)+1)
 	c.funcs = make([]function, len(c.p.Funcs))
+	frames := engine.FramesOf(c.p)
 	for i, f := range c.p.Funcs {
-		c.funcs[i].length = f.End - f.Start
+		c.funcs[i].length, c.funcs[i].frames = f.End-f.Start, frames[i]
 		c.funcs[i].saves = c.saves(f)
 	}
 	for r := 6; r < 10; r++ {

@@ -45,6 +45,7 @@ func (m *Image) pending(t *engine.Thread, n *native) error {
 	}
 	n.images = append(n.images, m, to)
 	n.limit = t.Stack.Base() + uint64(t.Frames())*engine.FrameSize
+	t.Reach(t.Depth-1, to.funcs[0].frames)
 	n.pc, n.tail = m.address(f.tail), to.address(to.funcs[0].entry)
 	n.refresh(t)
 	return nil

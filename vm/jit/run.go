@@ -111,6 +111,7 @@ func (m *Image) run(t *engine.Thread, n *native, f *function, args *engine.Args)
 	n.pc = m.address(f.entry)
 	n.push(m.address(m.done))
 	if m.checked {
+		t.Reach(t.Depth, f.frames)
 		n.refresh(t)
 	}
 	tailed := false

@@ -90,6 +90,7 @@ type native struct {
 	images  []*Image      // of the outermost run: where machine code may come from
 	space   *memory.Space // that the windows are of
 	removed uint64
+	reached uint64 // of the stack
 }
 
 // machineStack is enough: functions of programs save at most 80 bytes each, as tail calls do. What is not used costs nothing.
@@ -126,11 +127,10 @@ func (n *native) push(addr uint64) {
 
 // reset lets the windows show the stack only, or everything for a thread that trusts its code.
 func (n *native) reset(t *engine.Thread) {
-	w := newWindow(t.Stack.Base(), uint64(t.Frames())*engine.FrameSize)
-	if t.Space == nil {
-		w = newWindow(0, ^uint64(0))
-	} else {
-		n.removed = t.Space.Removed()
+	w := newWindow(0, ^uint64(0))
+	if t.Space != nil {
+		n.removed, n.reached = t.Space.Removed(), t.Reached()
+		w = newWindow(t.Stack.Base(), n.reached)
 	}
 	n.space = t.Space
 	for i := range windows {
@@ -138,9 +138,9 @@ func (n *native) reset(t *engine.Thread) {
 	}
 }
 
-// refresh is called when regions may have been removed.
+// refresh is called when regions may have been removed, or the program may use more of the stack.
 func (n *native) refresh(t *engine.Thread) {
-	if n.space != t.Space || t.Space != nil && t.Space.Removed() != n.removed {
+	if n.space != t.Space || t.Space != nil && (t.Space.Removed() != n.removed || t.Reached() != n.reached) {
 		n.reset(t)
 	}
 }
