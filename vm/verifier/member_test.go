@@ -23,7 +23,10 @@ type momentFrame struct {
 
 // outside tells what of a moment is not in the state, "" if all is.
 func (m *moment) outside(s *state) string {
-	ids := map[uint32]uint64{}
+	var ids map[uint32]uint64
+	if m.free == nil || !m.free.ids {
+		ids = map[uint32]uint64{}
+	}
 	for i := range m.frames {
 		f, mf := s.frames[i], &m.frames[i]
 		for j := range f.regs[:11] {
@@ -138,7 +141,7 @@ func outsideScalar(r *reg, v uint64, ids map[uint32]uint64) string {
 	if !r.has(v) {
 		return fmt.Sprintf("%#x is not in %s", v, r.debug())
 	}
-	if r.id == 0 {
+	if r.id == 0 || ids == nil {
 		return ""
 	}
 	base := v

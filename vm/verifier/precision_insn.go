@@ -42,7 +42,7 @@ func (v *verifier) trackInsn(i, next int, h *step) bool {
 		}
 		access := h != nil && h.access
 		if !v.rules.stackPrecision {
-			access = dst == 10 && in.size() == 8
+			access = dst == 10
 			if access {
 				h = &step{frame: uint8(t.top), spi: uint8((-int(in.Off) - 1) / 8)}
 				if h.spi >= 64 {

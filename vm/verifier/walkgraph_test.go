@@ -22,6 +22,7 @@ type walkNode struct {
 type freeSet struct {
 	regs  [maxFrames]uint16
 	stack [maxFrames][64]uint8
+	ids   bool // which numbers are equal: kernels before 6.5 do not compare that
 }
 
 func newWalkGraph(most int) *walkGraph {
@@ -54,7 +55,7 @@ func (g *walkGraph) covered(v *verifier, old *state, how sameness) {
 
 // uncompared is what statesEqual passes over.
 func (v *verifier) uncompared(old, cur *state, how sameness) *freeSet {
-	f := &freeSet{}
+	f := &freeSet{ids: !v.rules.scalarIDCheck}
 	for i := 0; i <= old.top; i++ {
 		o := old.frames[i]
 		at := old.insnOf(i)
