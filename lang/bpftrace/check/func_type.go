@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -332,9 +333,9 @@ func (c *checker) arg(at diag.Span, kind string, n int) Expr {
 	return &Call{Node: Node{at, t}, Fn: "arg", Index: n}
 }
 
-// usdtArgs is the number of arguments that each place of the block's USDT probes has.
+// usdtArgs is the number of arguments that each place of the block's USDT probes has; no number is too large if there are no such probes.
 func (c *checker) usdtArgs() int {
-	least := len(c.block.points[0].USDT.Args)
+	least := math.MaxInt
 	for _, pt := range c.block.points {
 		least = min(least, len(pt.USDT.Args))
 	}
