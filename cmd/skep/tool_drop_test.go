@@ -1,0 +1,51 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"skep/internal/ktest"
+)
+
+// TestTcpdropCloses: what the kernel frees when a connection ends as it should is no drop.
+func TestTcpdropCloses(t *testing.T) {
+	ktest.Need(t, ktest.Root, ktest.RingBuf, ktest.Release("6.1"))
+	ktest.Edges(t)
+	server, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	s := startSkep(t, "tcpdrop", "--json", "-P", fmt.Sprint(server.Addr().(*net.TCPAddr).Port))
+	for range 3 {
+		client, err := net.Dial("tcp", server.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		served, err := server.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		served.Write([]byte("bye"))
+		served.Close()
+		if text, err := io.ReadAll(client); string(text) != "bye" || err != nil {
+			t.Errorf("%q and %v", text, err)
+		}
+		time.Sleep(20 * time.Millisecond) // until the server waits for the last segment
+		client.Close()
+	}
+	output, exit := s.end(os.Interrupt)
+	if exit != 0 {
+		t.Errorf("exit code %d", exit)
+	}
+	for _, line := range output {
+		if !strings.Contains(line, "QUEUE_PURGE") { // of the last segment, which nobody reads: Linux 6.18 calls that a reason
+			t.Error(line)
+		}
+	}
+}
