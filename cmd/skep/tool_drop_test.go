@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -31,12 +32,16 @@ func TestTcpdropCloses(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		served.Write([]byte("bye"))
-		served.Close()
-		if text, err := io.ReadAll(client); string(text) != "bye" || err != nil {
-			t.Errorf("%q and %v", text, err)
+		buf := make([]byte, 3)
+		for _, ends := range [][2]net.Conn{{client, served}, {served, client}} {
+			_, err1 := ends[0].Write([]byte("bye"))
+			_, err2 := io.ReadFull(ends[1], buf)
+			if err := errors.Join(err1, err2); err != nil {
+				t.Fatal(err)
+			}
 		}
-		time.Sleep(20 * time.Millisecond) // until the server waits for the last segment
+		served.Close()
+		time.Sleep(50 * time.Millisecond) // until the server waits for the last segment
 		client.Close()
 	}
 	output, exit := s.end(os.Interrupt)
