@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"skep/host"
+	"skep/lang/bpftrace/lower"
 )
 
 // missing deals with points that could not be attached while others could, as the script's missing_probes asks for. Its error ends
@@ -44,7 +45,7 @@ func (r *run) missing(failed []*host.AttachError) error {
 // missingShown is how many points are named for each reason why they could not be attached.
 const missingShown = 5
 
-// named reports whether the script's text has the last part of the point's name, whole.
+// named reports whether the script's text has the last part of the point's name, whole, or a parameter for it that stands for nothing else.
 func (r *run) named(f *host.AttachError) bool {
 	program, source := r.unit.Programs[f.Attach.Program], r.unit.Script.Source
 	if program == nil || source == nil || program.Probe.Start < 0 || int(program.Probe.End) > len(source.Text) || program.Probe.Start > program.Probe.End {
@@ -53,11 +54,21 @@ func (r *run) named(f *host.AttachError) bool {
 	head, _, _ := strings.Cut(source.Text[program.Probe.Start:program.Probe.End], "{")
 	name := ":" + f.Point.Name[strings.LastIndexByte(f.Point.Name, ':')+1:]
 	for word := range strings.FieldsFuncSeq(head, func(c rune) bool { return strings.ContainsRune(" \t\n,/", c) }) {
-		if strings.HasSuffix(word, name) {
+		if strings.HasSuffix(word, name) || strings.Contains(word, ":$") && r.points(program) == 1 {
 			return true
 		}
 	}
 	return false
+}
+
+// points is how many points a program's probe has.
+func (r *run) points(of *lower.Program) (n int) {
+	for _, a := range r.unit.Attach {
+		if p := r.unit.Programs[a.Program]; p != nil && p.Probe == of.Probe {
+			n += len(a.Points)
+		}
+	}
+	return n
 }
 
 // passedOver tells of events for which programs did not run.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -226,5 +227,16 @@ func TestCopiesCounted(t *testing.T) {
 	// In a guest, the kernel may pass over a program that it was in the middle of when another thread got the processor.
 	if all != ran || ran != events && !ktest.Emulated() || missed != lost || lost == 0 || exit != 0 {
 		t.Errorf("%d stacks of %d runs for %d events, %d of them missed, %d reported as lost, exit code %d: %s", all, ran, events, missed, lost, exit, s.stderr.String())
+	}
+}
+
+// TestProfileRate: without its only probe, the tool does not go on as if nobody ran.
+func TestProfileRate(t *testing.T) {
+	ktest.Need(t, ktest.Root, ktest.RingBuf, ktest.Perf)
+	ktest.Oldest(t)
+	var out, errs bytes.Buffer
+	exit := runSkep(t, t.TempDir(), []string{"skep", "profile", "-F", "200000", "-p", "1", "1"}, &out, &errs)
+	if exit != 1 || out.Len() > 0 || !strings.Contains(errs.String(), "the kernel refuses this rate") {
+		t.Errorf("exit code %d: %s%s", exit, out.String(), errs.String())
 	}
 }
