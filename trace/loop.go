@@ -345,6 +345,7 @@ func (r *run) tick() {
 	r.errors.report()
 	r.loss.check()
 	r.out.idle()
+	r.out.watch()
 }
 
 // waiter waits for a ring in a goroutine of its own, since a session has two.

@@ -45,3 +45,16 @@ func (o *output) flush() {
 	}
 	o.buf = o.buf[:0]
 }
+
+// A Watched output can tell that nobody reads it any more.
+type Watched interface {
+	// Watch returns the error that a write would.
+	Watch() error
+}
+
+// watch ends a run that has nothing to say when its reader has gone.
+func (o *output) watch() {
+	if w, ok := o.w.(Watched); ok && o.err == nil {
+		o.err = w.Watch()
+	}
+}

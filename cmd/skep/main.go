@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 
+	"golang.org/x/sys/unix"
+
 	"skep/app/tools"
 	"skep/host/kernel"
 )
@@ -59,6 +61,23 @@ func (o *output) Write(b []byte) (int, error) {
 		o.err = err
 	}
 	return n, err
+}
+
+// Watch implements [trace.Watched]. What is written to a pipe that nobody reads ends this process by SIGPIPE, as it does other programs.
+func (o *output) Watch() error {
+	gone := false
+	if c, err := o.file.SyscallConn(); err == nil {
+		_ = c.Control(func(fd uintptr) {
+			pipe := []unix.PollFd{{Fd: int32(fd)}}
+			n, err := unix.Poll(pipe, 0)
+			gone = n == 1 && err == nil && pipe[0].Revents&unix.POLLERR != 0
+		})
+	}
+	if !gone {
+		return nil
+	}
+	_, err := o.Write([]byte{'\n'})
+	return err
 }
 
 func main() {

@@ -237,10 +237,16 @@ func TestToolsEnd(t *testing.T) {
 	}
 }
 
-// TestReaderGoesAway: a tool whose output nobody reads any longer ends.
+// TestReaderGoesAway: a tool whose output nobody reads any longer ends, whether it has something to say or not.
 func TestReaderGoesAway(t *testing.T) {
 	ktest.Need(t, ktest.Root, ktest.RingBuf, ktest.Work, ktest.TracepointBTF)
 	ktest.Oldest(t)
+	for _, quiet := range []bool{false, true} {
+		t.Run(fmt.Sprintf("quiet=%t", quiet), func(t *testing.T) { readerGoesAway(t, quiet) })
+	}
+}
+
+func readerGoesAway(t *testing.T, quiet bool) {
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -269,13 +275,15 @@ func TestReaderGoesAway(t *testing.T) {
 		t.Fatalf("the tool has ended without %q", text)
 	}
 	until("PROBES_ATTACHED")
-	work := exec.Command(ktest.WorkPath(t), "-comm=reader-test", "pace", "1000000000", "1000", "/etc/passwd")
-	if err := work.Start(); err != nil {
-		t.Fatal(err)
+	if !quiet {
+		work := exec.Command(ktest.WorkPath(t), "-comm=reader-test", "pace", "1000000000", "1000", "/etc/passwd")
+		if err := work.Start(); err != nil {
+			t.Fatal(err)
+		}
+		defer work.Wait()
+		defer work.Process.Kill()
+		until("/etc/passwd")
 	}
-	defer work.Wait()
-	defer work.Process.Kill()
-	until("/etc/passwd")
 	read.Close()
 	var exit *exec.ExitError
 	if err := tool.Wait(); !errors.As(err, &exit) || exit.ExitCode() != 141 {
