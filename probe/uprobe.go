@@ -47,9 +47,16 @@ func expandUprobe(e *expansion, kind Kind) error {
 	return nil
 }
 
-// binaries gives the files that the second part means, as the process of -p or we ourselves see them.
+// binaries gives the files that the second part means, as the process of -p or we ourselves see them. A relative path begins where we are.
 func (e *expansion) binaries() ([]string, error) {
 	name := e.parts[1].text
+	if strings.Contains(name, "/") && e.opt.PID != 0 {
+		here, err := filepath.Abs(name)
+		if err != nil {
+			return nil, e.errorf(1, "%v", err)
+		}
+		name = here
+	}
 	if strings.Contains(name, "@") && !exists(name) {
 		return nil, e.errorf(1, "places by file and line (%s) are not supported yet", name)
 	}

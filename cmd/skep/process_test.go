@@ -93,13 +93,22 @@ func (s *tracer) rest() (output []string, exit int) {
 func TestPID(t *testing.T) {
 	ktest.Need(t, ktest.Root, ktest.RingBuf, ktest.Work, ktest.Uprobe)
 	mine, other := ktest.StartWork(t, "call", "30"), ktest.StartWork(t, "call", "50")
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	relative, err := filepath.Rel(here, mine.Binary)
+	if err != nil {
+		t.Fatal(err)
+	}
 	s := startSkep(t, "-q", "-p", strconv.Itoa(mine.PID), "-e", fmt.Sprintf(
-		`uprobe:%s:main.bee { @calls[pid] = count(); } tracepoint:syscalls:sys_enter_write { @writes[pid] = count(); }`, mine.Binary))
+		`uprobe:%s:main.bee { @calls[pid] = count(); } uprobe:./%s:main.bee { @relative[pid] = count(); }
+		tracepoint:syscalls:sys_enter_write { @writes[pid] = count(); }`, mine.Binary, relative))
 	other.Run()
 	mine.Run()
 	mine.End() // ends skep, too
 	got, exit := s.rest()
-	want := []string{fmt.Sprintf("@calls[%d]: 30", mine.PID), fmt.Sprintf("@writes[%d]: 1", mine.PID)}
+	want := []string{fmt.Sprintf("@calls[%d]: 30", mine.PID), fmt.Sprintf("@relative[%d]: 30", mine.PID), fmt.Sprintf("@writes[%d]: 1", mine.PID)}
 	if d := cmp.Diff(want, got); d != "" || exit != 0 {
 		t.Errorf("exit code %d, output (-want +got):\n%s\n%s", exit, d, s.stderr.String())
 	}
