@@ -209,7 +209,7 @@ func (u *unit) mapSpec(m *mapInfo) *ebpf.MapSpec {
 	case m.PerCPU && u.facts.rapid[m.of]: // values of each CPU take the kernel longer
 		most = 4 << 20
 	}
-	if bytes > most && !lru && u.target.Supports(ir.MemAlloc) {
+	if bytes > most && !lru && !u.facts.ready[m.of] && u.target.Supports(ir.MemAlloc) {
 		s.Flags |= unix.BPF_F_NO_PREALLOC
 	}
 	return s

@@ -7,6 +7,7 @@ import (
 
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/rlimit"
+	"golang.org/x/sys/unix"
 
 	"skep/internal/ktest"
 	"skep/ir"
@@ -65,6 +66,25 @@ func TestSetInPlace(t *testing.T) {
 		}
 		if found != lookups || updated == 0 {
 			t.Errorf("%s: %d lookups, not %d, and %d updates", script, found, lookups, updated)
+		}
+	}
+}
+
+// TestMapsInAdvance: a probe that runs where the kernel allocates memory sees nothing of what its own map needs.
+func TestMapsInAdvance(t *testing.T) {
+	ktest.Need(t, ktest.Root)
+	for probe, wanted := range map[string]bool{
+		"rawtracepoint:kmem_cache_alloc": true, "rawtracepoint:mm_page_alloc,rawtracepoint:sched_switch": true, "rawtracepoint:sched_switch": false,
+	} {
+		script := "config = { max_map_keys = 1000000 } " + probe + " { @[arg0] = arg1; }"
+		u, err := compileScript(script, &ir.Target{Kernel: 6<<16 | 18<<8, Arch: "amd64", CPUs: 2}, Options{})
+		if err != nil {
+			t.Fatalf("%s: %v", script, err)
+		}
+		for _, m := range u.Spec.Maps {
+			if advance := m.Flags&unix.BPF_F_NO_PREALLOC == 0; m.MaxEntries == 1000000 && advance != wanted {
+				t.Errorf("%s: entries made in advance: %t", script, advance)
+			}
 		}
 	}
 }

@@ -18,6 +18,8 @@ type facts struct {
 	bursts map[*check.Map]bool
 	// rapid are the maps that several runs may change while interrupts are off.
 	rapid map[*check.Map]bool
+	// ready are the maps that a probe changes where the kernel allocates memory: it would see what their entries need, and need more for that.
+	ready map[*check.Map]bool
 	// shrinking are the maps from which programs delete entries.
 	shrinking map[*check.Map]bool
 	// elsewhere are the maps that are used in other ways than by the entry of the running CPU.
@@ -27,7 +29,8 @@ type facts struct {
 }
 
 func gather(t *check.Tree) facts {
-	f := facts{writers: map[*check.Map][]*check.Probe{}, bursts: map[*check.Map]bool{}, rapid: map[*check.Map]bool{}, shrinking: map[*check.Map]bool{},
+	f := facts{writers: map[*check.Map][]*check.Probe{}, bursts: map[*check.Map]bool{}, rapid: map[*check.Map]bool{}, ready: map[*check.Map]bool{},
+		shrinking: map[*check.Map]bool{},
 		elsewhere: map[*check.Map]bool{}}
 	for _, p := range t.Probes {
 		wrote := map[*check.Map]int{}
@@ -79,6 +82,9 @@ func gather(t *check.Tree) facts {
 			if betweenInterrupts(p) {
 				f.rapid[m] = true
 			}
+			if whereAllocated(p) {
+				f.ready[m] = true
+			}
 		}
 	}
 	return f
@@ -125,6 +131,18 @@ func betweenInterrupts(p *check.Probe) bool {
 				if strings.HasPrefix(pt.Event, prefix) {
 					return true
 				}
+			}
+		}
+	}
+	return false
+}
+
+// whereAllocated reports whether a probe's program runs when the kernel allocates memory.
+func whereAllocated(p *check.Probe) bool {
+	for _, pt := range p.Points {
+		for _, part := range []string{"kmalloc", "kmem_cache_alloc", "mm_page_alloc", "percpu_alloc", "alloc_percpu", "alloc_pages"} {
+			if strings.Contains(pt.Event, part) || pt.Binary == "" && strings.Contains(pt.Function, part) {
+				return true
 			}
 		}
 	}
