@@ -1,0 +1,101 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"skep/internal/ktest"
+)
+
+// TestTcpdropCloses: what the kernel frees when a connection ends as it should is no drop.
+func TestTcpdropCloses(t *testing.T) {
+	ktest.Need(t, ktest.Root, ktest.RingBuf, ktest.Release("6.1"))
+	ktest.Edges(t)
+	server, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	s := startSkep(t, "tcpdrop", "--json", "-P", fmt.Sprint(server.Addr().(*net.TCPAddr).Port))
+	for range 3 {
+		client, err := net.Dial("tcp", server.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		served, err := server.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		buf := make([]byte, 3)
+		for _, ends := range [][2]net.Conn{{client, served}, {served, client}} {
+			_, err1 := ends[0].Write([]byte("bye"))
+			_, err2 := io.ReadFull(ends[1], buf)
+			if err := errors.Join(err1, err2); err != nil {
+				t.Fatal(err)
+			}
+		}
+		served.Close()
+		time.Sleep(50 * time.Millisecond) // until the server waits for the last segment
+		client.Close()
+	}
+	output, exit := s.end(os.Interrupt)
+	if exit != 0 {
+		t.Errorf("exit code %d", exit)
+	}
+	for _, line := range output {
+		if !strings.Contains(line, "QUEUE_PURGE") { // of the last segment, which nobody reads: Linux 6.18 calls that a reason
+			t.Error(line)
+		}
+	}
+}
+
+// TestTcpstatesOfProcess: a process's socket changes its states whoever runs when a segment comes.
+func TestTcpstatesOfProcess(t *testing.T) {
+	ktest.Need(t, ktest.Root, ktest.RingBuf, ktest.RawTracepoint, ktest.BTF)
+	ktest.Oldest(t)
+	server, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	port := server.Addr().(*net.TCPAddr).Port
+	client := exec.Command("bash", "-c", fmt.Sprintf("read; exec 3<>/dev/tcp/127.0.0.1/%d; exec 3>&-; read", port))
+	hold, err := client.StdinPipe()
+	if err == nil {
+		err = client.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Wait()
+	defer hold.Close()
+	s := startSkep(t, "tcpstates", "--json", "-p", fmt.Sprint(client.Process.Pid))
+	io.WriteString(hold, "\n")
+	served, err := server.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	io.ReadAll(served)                 // until the client has closed its end
+	time.Sleep(200 * time.Millisecond) // and has got the acknowledgement of that
+	served.Close()
+	output, exit := s.end(os.Interrupt)
+	states := ""
+	for _, line := range output {
+		var row struct{ NewState string }
+		if err := json.Unmarshal([]byte(line), &row); err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+		states += row.NewState + " "
+	}
+	if want := "SYN_SENT ESTABLISHED FIN_WAIT1 FIN_WAIT2 CLOSE "; states != want || exit != 0 {
+		t.Errorf("exit code %d, states %q, not %q: %s", exit, states, want, output)
+	}
+}
