@@ -108,6 +108,7 @@ func (v *verifier) enterCallback(c *helperCall, args argsOf, lo, hi int32) {
 	at := v.insn
 	caller := v.cur.frame()
 	start := v.subs[c.sub].start
+	v.subs[c.sub].isCallback = true
 	if !v.rules.callbackLoops {
 		callee := v.enterFrame(v.cur, c.sub, at)
 		args(caller, callee)

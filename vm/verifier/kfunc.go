@@ -97,14 +97,15 @@ func (v *verifier) callKfunc() (end bool) {
 		}
 		v.noSleepHere(c.name)
 	}
-	if c.name == "bpf_throw" {
-		v.unmodelled("exceptions")
-	}
 	for i := 0; i < len(c.proto.Params); i++ {
 		i += v.kfuncArg(c, i)
 	}
 	if c.flags&kfRelease != 0 && c.releaseReg < 0 {
 		v.reject("reference", "%s must be given something that was acquired", c.name)
+	}
+	if c.name == throwFunction {
+		v.throw()
+		return true
 	}
 	v.enterRegions(c)
 	if c.name == "bpf_wq_set_callback_impl" {

@@ -113,6 +113,8 @@ var kfuncTable = map[string]kfunc{
 	"bpf_rbtree_right":          {kfRetNull, hookGeneric, linux(6, 16)},
 	"bpf_rbtree_remove":         {kfAcquire | kfRetNull, hookGeneric, linux(6, 3)},
 
+	throwFunction: {0, hookGeneric, linux(6, 7)},
+
 	"bpf_task_acquire":      {kfAcquire | kfRCU | kfRetNull, hookGeneric, linux(6, 2)},
 	"bpf_task_release":      {kfRelease, hookGeneric, linux(6, 2)},
 	"bpf_task_from_pid":     {kfAcquire | kfRetNull, hookGeneric, linux(6, 2)},

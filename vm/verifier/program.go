@@ -91,9 +91,16 @@ type subprogram struct {
 	stack       int
 	hasTailCall bool
 	hasLdAbs    bool
-	changesData bool
 	isAsync     bool
+	isCallback  bool
 	called      bool
+	effects
+}
+
+// effects are what calls of a function may do to its callers.
+type effects struct {
+	changesData bool // of the packet
+	throws      bool
 }
 
 // A program is the raw form: what the kernel sees.

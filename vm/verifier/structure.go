@@ -177,7 +177,7 @@ func (v *verifier) findSubprograms() {
 		v.reject("subprogram", "the program has %d functions, at most %d are allowed", len(v.subs), maxSubprogs)
 	}
 	v.checkSubprograms()
-	v.findPacketChanges()
+	v.findEffects()
 }
 
 // checkSubprograms asks that jumps stay inside of functions and that these end.
