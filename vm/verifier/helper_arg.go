@@ -118,6 +118,12 @@ func (v *verifier) checkArgKind(c *helperCall, n int, a helper.Arg, r *reg) {
 		}
 		v.checkBTFArg(c, n, a, r)
 		return
+	case helper.PerCPUBTF:
+		ok, want = r.kind == ptrBTF && r.flags&^maybeNull == perCPU|rcu, "a pointer to what each CPU has its own of"
+		if r.off != 0 {
+			v.rejectReg(n, "offset", "r%d was moved (%s) and cannot be given to %s", n, r.describe(), c.title())
+		}
+		c.perCPU = r.typ
 	default:
 		v.unmodelled(c.title())
 	}

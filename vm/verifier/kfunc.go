@@ -155,7 +155,7 @@ func (v *verifier) kfuncReturns(c *kfuncCall, r *reg) {
 		r.typ = v.kernelStruct(kernelContext(v.prog.spec.Type))
 	case c.name == "bpf_rdonly_cast":
 		v.castTo(c, r)
-	case c.name == "bpf_obj_new_impl":
+	case c.name == "bpf_obj_new_impl", c.name == "bpf_percpu_obj_new_impl":
 		v.newObject(c, r)
 	case c.hasRoot:
 		v.element(r, c.root)

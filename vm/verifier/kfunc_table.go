@@ -99,6 +99,8 @@ func kfuncOf(name string) (kfunc, bool) {
 var kfuncTable = map[string]kfunc{
 	"bpf_obj_new_impl":          {kfAcquire | kfRetNull, hookGeneric, linux(6, 2)},
 	"bpf_obj_drop_impl":         {kfRelease, hookGeneric, linux(6, 2)},
+	"bpf_percpu_obj_new_impl":   {kfAcquire | kfRetNull, hookGeneric, linux(6, 7)},
+	"bpf_percpu_obj_drop_impl":  {kfRelease, hookGeneric, linux(6, 7)},
 	"bpf_refcount_acquire_impl": {kfAcquire | kfRetNull | kfRCU, hookGeneric, linux(6, 4)},
 	"bpf_list_push_front_impl":  {0, hookGeneric, linux(6, 4)},
 	"bpf_list_push_back_impl":   {0, hookGeneric, linux(6, 4)},
