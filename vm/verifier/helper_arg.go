@@ -178,6 +178,9 @@ func (v *verifier) checkArgMemory(c *helperCall, n int, a helper.Arg, r *reg, nu
 	}
 	switch a.Kind() {
 	case helper.ConstMap:
+		if r.mp.spec.Type == ebpf.Arena {
+			v.unmodelled(c.title() + " with an arena")
+		}
 		v.checkTimerMap(c, n, r)
 		c.mp, c.mapReg = r.mp, *r
 	case helper.MapKey:

@@ -176,6 +176,8 @@ func (v *verifier) kfuncReturns(c *kfuncCall, r *reg) {
 		r.size, r.dyn = int32(c.size), c.dynptr.id
 	default:
 		switch t := target.(type) {
+		case *btf.Void:
+			r.setUnknown()
 		case *btf.Struct:
 			r.setPointer(ptrBTF, v.resultTrust(c))
 			r.typ = t

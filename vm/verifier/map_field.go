@@ -386,7 +386,5 @@ func (v *verifier) checkMapFits(m *mapDef) {
 			v.reject("map", "programs of type %s need maps that are allocated beforehand, and %s is not", spec.Type, m.name)
 		}
 	}
-	if m.spec.Type == ebpf.Arena {
-		v.unmodelled("arena")
-	}
+	v.arena()
 }

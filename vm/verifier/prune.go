@@ -223,6 +223,8 @@ func (v *verifier) covers(old, cur *reg, m *idMap, how sameness) bool {
 			old.within(cur) && old.bits.has(cur.bits) && m.match(old.id, cur.id) && m.match(old.ref, cur.ref)
 	case ptrPacket, ptrPacketMeta:
 		return old.size <= cur.size && old.off == cur.off && m.match(old.id, cur.id) && old.within(cur) && old.bits.has(cur.bits)
+	case ptrArena:
+		return true
 	case ptrStack:
 		if old.frame != cur.frame {
 			return false
