@@ -22,7 +22,7 @@ var graphCalls = map[string]graphCall{
 
 // worksLocked reports whether a function of the kernel may be called while a lock is held.
 func (v *verifier) worksLocked(name string) bool {
-	return graphCalls[name] != 0 || name == "bpf_refcount_acquire_impl" || v.rules.numbersLocked && strings.HasPrefix(name, "bpf_iter_num_")
+	return graphCalls[name] != 0 || name == failingLockFunction || name == failingUnlockFunction || name == "bpf_refcount_acquire_impl" || v.rules.numbersLocked && strings.HasPrefix(name, "bpf_iter_num_")
 }
 
 // allocArg checks arguments that are about memory which the program allocates, and says whether this is one.
@@ -214,6 +214,9 @@ func (v *verifier) objectFields(t btf.Type) *fields {
 	}
 	if s, ok := t.(*btf.Struct); ok && f != nil && !f.direct(s) {
 		v.unmodelled("special fields in structs in allocated objects")
+	}
+	if f != nil && len(f.failing) > 0 {
+		v.unmodelled("bpf_res_spin_lock in allocated objects")
 	}
 	if v.objects == nil {
 		v.objects = map[btf.Type]*fields{}

@@ -275,7 +275,6 @@ func castsSocket(n int32) bool {
 
 // refineResult limits the numbers that some helpers return.
 func (v *verifier) refineResult(c *helperCall, r *reg) {
-	const maxErrno = 4095
 	switch c.Number {
 	case helperGetStack, helperGetTaskStack, helperProbeReadStr, helperProbeReadUserStr, helperProbeReadKernStr:
 		if c.Number == helperGetTaskStack && v.rules.kernel < linux(5, 13) {
@@ -297,6 +296,8 @@ func (v *verifier) refineResult(c *helperCall, r *reg) {
 		r.sync(v.rules)
 	}
 }
+
+const maxErrno = 4095
 
 // maxCPUs is how many CPUs a kernel may have.
 const maxCPUs = 8192

@@ -155,13 +155,13 @@ func (v *verifier) spinLock(c *helperCall, n int, r *reg) {
 		if l.held {
 			v.reject("lock", "a lock is held already")
 		}
-		*l = lock{true, r.mp, r.id}
+		*l = lock{held: true, mp: r.mp, id: r.id}
 		return
 	}
 	if !l.held {
 		v.reject("lock", "no lock is held that could be given back")
 	}
-	if l.mp != r.mp || l.id != r.id {
+	if l.failing || l.mp != r.mp || l.id != r.id {
 		v.reject("lock", "another lock is held")
 	}
 	*l = lock{}

@@ -53,6 +53,9 @@ func (v *verifier) kfuncAt(at int) (c *kfuncCall, known bool) {
 	if v.rules.allTrusted && k.flags&kfRCU == 0 {
 		c.flags |= kfTrusted
 	}
+	if k.flags&kfSlept != 0 && !v.rules.arenasAwake {
+		c.flags |= kfSleeps
+	}
 	if k.since > v.rules.kernel {
 		return c, false
 	}
@@ -96,6 +99,9 @@ func (v *verifier) callKfunc() (end bool) {
 			v.reject("sleep", "%s may sleep, this program may not", c.name)
 		}
 		v.noSleepHere(c.name)
+	}
+	if c.name == failingLockFunction {
+		v.failToLock()
 	}
 	for i := 0; i < len(c.proto.Params); i++ {
 		i += v.kfuncArg(c, i)
@@ -146,6 +152,9 @@ func (v *verifier) kfuncReturns(c *kfuncCall, r *reg) {
 	if !pointer {
 		if _, void := btf.UnderlyingType(c.proto.Return).(*btf.Void); !void {
 			r.setUnknown()
+		}
+		if c.name == failingLockFunction {
+			r.setNumber(0)
 		}
 		return
 	}

@@ -16,6 +16,7 @@ const (
 	kfIterNew
 	kfIterNext
 	kfIterDestroy
+	kfSlept // slept before Linux 7.2
 )
 
 // kfuncHooks are the groups of program types that functions are offered to.
@@ -129,8 +130,10 @@ var kfuncTable = map[string]kfunc{
 	"bpf_task_get_cgroup1":  {kfAcquire | kfRCU | kfRetNull, hookGeneric, linux(6, 8)},
 	"bpf_send_signal_task":  {kfTrusted, hookGeneric, linux(6, 13)},
 
-	"bpf_arena_alloc_pages":     {kfSleeps, hookAll, linux(6, 9)},
-	"bpf_arena_free_pages":      {kfSleeps, hookAll, linux(6, 9)},
+	"bpf_arena_alloc_pages":     {kfSlept, hookAll, linux(6, 9)},
+	"bpf_arena_free_pages":      {kfSlept, hookAll, linux(6, 9)},
+	failingLockFunction:         {0, hookAll, linux(6, 15)},
+	failingUnlockFunction:       {0, hookAll, linux(6, 15)},
 	"bpf_cast_to_kern_ctx":      {0, hookAll, linux(6, 2)},
 	"bpf_rdonly_cast":           {0, hookAll, linux(6, 2)},
 	"bpf_rcu_read_lock":         {0, hookAll, linux(6, 2)},

@@ -339,7 +339,7 @@ func (v *verifier) slotCovers(o, c *slot, m *idMap, how sameness) bool {
 }
 
 func sameReferences(old, cur *state, m *idMap) bool {
-	if len(old.refs) != len(cur.refs) || old.lock.held != cur.lock.held || old.lock.mp != cur.lock.mp {
+	if len(old.refs) != len(cur.refs) || old.lock.held != cur.lock.held || old.lock.failing != cur.lock.failing || old.lock.mp != cur.lock.mp {
 		return false
 	}
 	if old.lock.held && !m.match(old.lock.id, cur.lock.id) {

@@ -128,6 +128,7 @@ type rules struct {
 	loopVisits     bool // 6.17: a program does not end in a loop before a state of it was stored
 	globalThrows   bool // 7.0: what global functions throw ends their callers
 	arenas         bool // 6.9
+	arenasAwake    bool // 7.2: programs that may not sleep get pages of arenas, too
 	oneValue       bool // 6.2: values whose address instructions have are known to be the same
 	numbersLocked  bool // 6.14: iterators over numbers work while a lock is held
 }
@@ -142,7 +143,7 @@ func rulesOf(k Kernel) *rules {
 		stackPrecision: since(6, 8), lazyPrecision: since(6, 2), uninitStack: since(5, 10), uninitBelow: since(6, 8), miscIsScalar: since(6, 9), longHistory: since(6, 12),
 		callbackLoops: since(6, 8), callbacks: since(5, 13), loopHelper: since(5, 17), staticRegs: since(6, 15), staticStack: since(6, 18),
 		mayGoto: since(6, 9), isaV4: since(6, 6), fetchAtomics: since(5, 12), acquire: since(6, 15),
-		nestedFields: since(6, 11), mostFields: 10, objectKptrs: since(6, 12), treeNodes: since(6, 16), objects: since(6, 2), releasesDiffer: since(6, 13) && !since(7, 0), noProbeDrops: since(7, 0), loopVisits: since(6, 17), globalThrows: since(7, 0), arenas: since(6, 9), oneValue: since(6, 2), numbersLocked: since(6, 14),
+		nestedFields: since(6, 11), mostFields: 10, objectKptrs: since(6, 12), treeNodes: since(6, 16), objects: since(6, 2), releasesDiffer: since(6, 13) && !since(7, 0), noProbeDrops: since(7, 0), loopVisits: since(6, 17), globalThrows: since(7, 0), arenas: since(6, 9), arenasAwake: since(7, 2), oneValue: since(6, 2), numbersLocked: since(6, 14),
 		stackRound16: since(6, 9), privateStack: since(6, 13), tailReachable: since(6, 18), helperAccess: since(6, 14), cpuRange: since(6, 10), voidGlobals: since(7, 2), probeTimers: since(7, 2), nestedRCU: since(7, 0), allTrusted: since(7, 0), memoryNotNull: since(6, 4), exactPointers: !since(6, 3), globalPackets: since(6, 2), filledPaths: since(6, 12), constantKeys: since(6, 14), voidCasts: since(6, 17), swapBits: since(6, 18), trustedArgs: since(6, 2), longJumps: since(6, 1), wholeRecords: since(5, 18), freeIDs: since(6, 12), ctxImmediates: since(6, 4),
 	}
 	if r.nestedFields {

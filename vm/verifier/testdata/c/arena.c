@@ -172,5 +172,8 @@ SEC("tc") int return_it(struct __sk_buff *ctx)
 }
 SEC("tc") int fresh_awake(struct __sk_buff *ctx)
 {
-	return bpf_arena_alloc_pages(&arena, NULL, 1, -1, 0) != NULL;
+	void *p = bpf_arena_alloc_pages(&arena, NULL, 1, -1, 0);
+	if (p)
+		bpf_arena_free_pages(&arena, p, 1);
+	return 0;
 }
