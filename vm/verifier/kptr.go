@@ -52,6 +52,9 @@ func (v *verifier) kptrTarget(f kptr) (t btf.Type, own bool) {
 	if v.opt.Types.TypeByName(f.to.TypeName(), &s) == nil {
 		return s, false
 	}
+	if v.rules.kernel < linux(6, 4) {
+		v.unmodelled("pointers to structs of the program in values before Linux 6.4")
+	}
 	if own, ok := f.to.(*btf.Struct); ok {
 		return v.prog.sameStruct(own), true
 	}
