@@ -95,8 +95,9 @@ func (v *verifier) move(in insn) {
 	is64 := in.class() == classALU64
 	if in.fromReg() {
 		ok := in.Off == 0 || v.rules.isaV4 && (in.Off == 8 || in.Off == 16 || in.Off == 32 && is64)
-		if in.Off == 1 && is64 && in.Imm != 0 {
-			v.unmodelled("casts of address spaces")
+		if in.Off == 1 && is64 && v.rules.arenas {
+			v.castSpace(in)
+			return
 		}
 		if !ok || in.Imm != 0 {
 			v.reject("opcode", "the move uses reserved fields")
@@ -175,6 +176,9 @@ func (v *verifier) binary(in insn) {
 		}
 	}
 	d := v.write(in.Dst())
+	if d.kind == ptrArena {
+		return // whatever is done with it, it leads into the arena
+	}
 	var k reg
 	s := &k
 	if in.fromReg() {
@@ -291,6 +295,8 @@ func (v *verifier) pointerAdd(in insn, ptr, off *reg, pointerFirst bool) {
 	}
 	allowed := true
 	switch p.kind {
+	case ptrArena:
+		v.unmodelled("numbers to which pointers into arenas are added")
 	case constMap:
 		allowed = known && o.smin == 0 && in.op() == opADD && v.rules.kernel >= linux(5, 11)
 	case ptrPacketEnd, ptrSocket, ptrSockCommon, ptrTCPSock, ptrXDPSock:

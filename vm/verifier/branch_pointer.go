@@ -131,7 +131,7 @@ func settleMapValue(r *reg) {
 // mayHoldLock reports whether the pointer's id tells which lock is meant.
 func (v *verifier) mayHoldLock(r *reg) bool {
 	f := v.fieldsAt(r)
-	return f != nil && len(f.locks) > 0
+	return f != nil && len(f.locks)+len(f.failing) > 0
 }
 
 // learnPacket learns from a comparison of a packet pointer with the packet's end how many bytes may be accessed.

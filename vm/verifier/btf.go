@@ -33,6 +33,9 @@ func (v *verifier) btfAccess(a access, r *reg, off int) {
 	if off < 0 {
 		v.rejectReg(a.reg, "bounds", "r%d: the offset %d is before the start of struct %s", a.reg, off, r.typ.TypeName())
 	}
+	if r.flags&perCPU != 0 {
+		v.rejectReg(a.reg, "argument", "r%d is %s: bpf_this_cpu_ptr or bpf_per_cpu_ptr gives its address", a.reg, r.describe())
+	}
 	if r.flags&allocated != 0 {
 		v.objectAccess(a, r, off)
 		return
@@ -259,6 +262,9 @@ func (v *verifier) returnedBTF(c *helperCall, r *reg) {
 		r.setPointer(ptrBTF, maybeNull)
 		if own {
 			r.flags |= allocated
+		}
+		if c.kptr.perCPU {
+			r.flags |= perCPU
 		}
 		r.typ = to
 		return

@@ -30,6 +30,9 @@ func (v *verifier) callSubprogram(in insn) {
 		v.globalInRegion()
 		v.checkGlobalArgs(s)
 		s.called = true
+		if s.throws && v.rules.globalThrows {
+			v.throwsGlobally(s)
+		}
 		if s.changesData && v.rules.globalPackets {
 			v.forgetPackets()
 		}
@@ -126,7 +129,7 @@ func (v *verifier) leave() {
 		}
 		v.markRegRead(r0)
 		v.markPrecise(0)
-		v.returnWithin(r0, int64(callee.retLo), int64(callee.retHi), "a callback")
+		v.returnWithin(0, r0, int64(callee.retLo), int64(callee.retHi), "a callback")
 		if v.rules.callbackLoops {
 			next = callee.callsite
 		} else {

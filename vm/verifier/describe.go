@@ -42,6 +42,9 @@ func (r *reg) describe() string {
 		if r.typ != nil && r.typ.TypeName() != "" {
 			s = "a pointer to struct " + r.typ.TypeName()
 		}
+		if r.flags&perCPU != 0 {
+			s += ", of which each CPU has its own"
+		}
 	case ptrMem:
 		s = fmt.Sprintf("a pointer to %d bytes of memory", r.size)
 		if r.flags&ringbufMem != 0 {

@@ -49,6 +49,8 @@ var required = map[string]string{
 	"frame pointer":      "r10 always points to the end of the function's stack",
 	"atomic":             "atomic operations work on the stack, on values of maps and on memory of ring buffers",
 	"special field":      "locks, timers, lists, trees and what links their elements are for their helpers and functions",
+	"arena":              "a program uses one arena, and addresses in it are cast before they are followed",
+	"exception":          "an exception ends the program from any of its functions but those that helpers call",
 	"graph":              "elements of lists and trees are added, found and taken out while the lock next to the head or root is held",
 	"type":               "heads of lists and roots of trees have a lock next to them, and a tag (contains:STRUCT:MEMBER) that tells what is in them",
 	"offset":             "what means a whole must be given as it was got",

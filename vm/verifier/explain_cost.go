@@ -107,12 +107,12 @@ func (s *slot) describe() string {
 	if s.spilled() {
 		return s.reg.describe()
 	}
-	var n [4]int
+	var n [fillIRQ + 1]int
 	for _, f := range s.fill {
 		n[f]++
 	}
 	var all []string
-	for f, name := range []string{"never written", "of a number", "of which nothing is known", "of zeros"} {
+	for f, name := range []string{"never written", "of a number", "of which nothing is known", "of zeros", "of a dynptr", "of an iterator", "of the state of interrupts"} {
 		if n[f] > 0 {
 			all = append(all, fmt.Sprintf("%d bytes %s", n[f], name))
 		}

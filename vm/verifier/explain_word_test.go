@@ -57,3 +57,12 @@ func TestWords(t *testing.T) {
 		}
 	}
 }
+
+// TestSlots asks for words for all that a slot may hold.
+func TestSlots(t *testing.T) {
+	for kind, want := range map[fill]string{fillZero: "8 bytes of zeros", fillDynptr: "8 bytes of a dynptr", fillIter: "8 bytes of an iterator", fillIRQ: "8 bytes of the state of interrupts"} {
+		if is := (&slot{fill: allOf(kind)}).describe(); is != want {
+			t.Errorf("%q is not %q", is, want)
+		}
+	}
+}

@@ -10,7 +10,7 @@ type followed struct {
 // converted reports whether the kernel replaces accesses through a pointer.
 func (k kind) converted() bool {
 	switch k {
-	case ptrCtx, ptrSocket, ptrSockCommon, ptrTCPSock, ptrXDPSock, ptrBTF:
+	case ptrCtx, ptrSocket, ptrSockCommon, ptrTCPSock, ptrXDPSock, ptrBTF, ptrArena:
 		return true
 	}
 	return false

@@ -248,24 +248,28 @@ func (v *verifier) memoryArg(c *helperCall, n, size int) {
 	r.life = life
 }
 
-// findPacketChanges notes which functions may move the packet, by themselves or by what they call.
-func (v *verifier) findPacketChanges() {
+// findEffects notes which functions may move the packet or throw, by themselves or by what they call.
+func (v *verifier) findEffects() {
 	for changed := true; changed; {
 		changed = false
 		for _, s := range v.subs {
-			for i := s.start; i < s.end && !s.changesData; i++ {
+			before := s.effects
+			for i := s.start; i < s.end; i++ {
 				in := v.prog.insns[i]
 				switch {
 				case in.isHelper():
 					h := helper.ByNumber(in.Imm)
-					s.changesData = h != nil && (h.Flags&helper.ChangesData != 0 || h.Number == helperTailCall)
+					s.changesData = s.changesData || h != nil && (h.Flags&helper.ChangesData != 0 || h.Number == helperTailCall)
 				case in.isKfunc():
-					s.changesData = v.prog.kfuncs[i] == "bpf_xdp_pull_data"
+					s.changesData = s.changesData || v.prog.kfuncs[i] == "bpf_xdp_pull_data"
+					s.throws = s.throws || v.prog.kfuncs[i] == throwFunction
 				case in.isSubcall(), in.isFuncRef():
-					s.changesData = v.subs[v.subprogramAt(i+1+int(in.Imm))].changesData
+					callee := v.subs[v.subprogramAt(i+1+int(in.Imm))]
+					s.changesData = s.changesData || callee.changesData
+					s.throws = s.throws || callee.throws
 				}
-				changed = changed || s.changesData
 			}
+			changed = changed || s.effects != before
 		}
 	}
 }

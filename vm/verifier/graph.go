@@ -22,7 +22,7 @@ var graphCalls = map[string]graphCall{
 
 // worksLocked reports whether a function of the kernel may be called while a lock is held.
 func (v *verifier) worksLocked(name string) bool {
-	return graphCalls[name] != 0 || name == "bpf_refcount_acquire_impl" || v.rules.numbersLocked && strings.HasPrefix(name, "bpf_iter_num_")
+	return graphCalls[name] != 0 || name == failingLockFunction || name == failingUnlockFunction || name == "bpf_refcount_acquire_impl" || v.rules.numbersLocked && strings.HasPrefix(name, "bpf_iter_num_")
 }
 
 // allocArg checks arguments that are about memory which the program allocates, and says whether this is one.
@@ -38,7 +38,11 @@ func (v *verifier) allocArg(c *kfuncCall, n int, r *reg, name string) bool {
 	p := c.proto.Params[n-1]
 	switch {
 	case strings.HasSuffix(p.Name, "__alloc"):
-		if r.kind != ptrBTF || r.flags != allocated || r.ref == 0 {
+		want := allocated
+		if c.name == "bpf_percpu_obj_drop_impl" {
+			want |= perCPU
+		}
+		if r.kind != ptrBTF || r.flags != want || r.ref == 0 {
 			v.rejectReg(n, "argument", "r%d must be an object that the program has allocated for %s, and is %s", n, c.name, r.describe())
 		}
 		if f := v.fieldsAt(r); f != nil && len(f.roots)+len(f.nodes)+len(f.kptrs) > 0 && v.rules.noProbeDrops && v.isProbe() {
@@ -211,6 +215,9 @@ func (v *verifier) objectFields(t btf.Type) *fields {
 	if s, ok := t.(*btf.Struct); ok && f != nil && !f.direct(s) {
 		v.unmodelled("special fields in structs in allocated objects")
 	}
+	if f != nil && len(f.failing) > 0 {
+		v.unmodelled("bpf_res_spin_lock in allocated objects")
+	}
 	if v.objects == nil {
 		v.objects = map[btf.Type]*fields{}
 	}
@@ -253,10 +260,23 @@ func (v *verifier) newObject(c *kfuncCall, r *reg) {
 	}
 	r.setPointer(ptrBTF, allocated)
 	r.typ = v.prog.sameStruct(s)
-	if f := v.objectFields(r.typ); f != nil && f.other != "" {
+	f := v.objectFields(r.typ)
+	if f != nil && f.other != "" {
 		v.unmodelled("allocated objects with " + f.other)
 	}
+	if c.name != "bpf_percpu_obj_new_impl" {
+		return
+	}
+	r.flags |= perCPU
+	if s.Size > maxPerCPUObject {
+		v.reject("type", "struct %s has %d bytes, objects of which each CPU has its own have at most %d", s.Name, s.Size, maxPerCPUObject)
+	}
+	if f != nil || !plainMemory(s, 0) {
+		v.reject("type", "struct %s has more than numbers in it, and each CPU cannot have its own", s.Name)
+	}
 }
+
+const maxPerCPUObject = 512
 
 // structNamed is one of the program's structs; nil if there is none.
 func (p *program) structNamed(name string) *btf.Struct {
@@ -285,10 +305,10 @@ func (p *program) sameStruct(s *btf.Struct) *btf.Struct {
 
 // objectAccess reads or writes a member of what the program has allocated.
 func (v *verifier) objectAccess(a access, r *reg, off int) {
-	if r.flags&perCPU != 0 {
-		v.rejectReg(a.reg, "argument", "r%d is %s, of which each CPU has its own: bpf_this_cpu_ptr or bpf_per_cpu_ptr gives its address", a.reg, r.describe())
+	if r.flags&untrusted != 0 && !a.write && r.flags&nonOwning != 0 && v.rules.releasesDiffer {
+		v.unmodelled("elements that are read after the section of RCU in which they were found")
 	}
-	if r.flags&untrusted != 0 && (a.write || r.flags&nonOwning == 0 || !v.rules.leftElements) {
+	if r.flags&untrusted != 0 {
 		v.rejectReg(a.reg, "rcu", "r%d is %s, of a section of RCU that has been left", a.reg, r.describe())
 	}
 	if f := v.objectFields(r.typ); f != nil {

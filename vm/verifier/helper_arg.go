@@ -118,6 +118,12 @@ func (v *verifier) checkArgKind(c *helperCall, n int, a helper.Arg, r *reg) {
 		}
 		v.checkBTFArg(c, n, a, r)
 		return
+	case helper.PerCPUBTF:
+		ok, want = r.kind == ptrBTF && r.flags&^maybeNull == perCPU|rcu, "a pointer to what each CPU has its own of"
+		if r.off != 0 {
+			v.rejectReg(n, "offset", "r%d was moved (%s) and cannot be given to %s", n, r.describe(), c.title())
+		}
+		c.perCPU = r.typ
 	default:
 		v.unmodelled(c.title())
 	}
@@ -172,6 +178,9 @@ func (v *verifier) checkArgMemory(c *helperCall, n int, a helper.Arg, r *reg, nu
 	}
 	switch a.Kind() {
 	case helper.ConstMap:
+		if r.mp.spec.Type == ebpf.Arena {
+			v.unmodelled(c.title() + " with an arena")
+		}
 		v.checkTimerMap(c, n, r)
 		c.mp, c.mapReg = r.mp, *r
 	case helper.MapKey:

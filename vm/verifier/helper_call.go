@@ -1,6 +1,8 @@
 package verifier
 
 import (
+	"github.com/cilium/ebpf/btf"
+
 	"skep/vm/helper"
 )
 
@@ -47,9 +49,10 @@ type helperCall struct {
 	sub      int  // the callback
 	kptr     kptr // the field that is exchanged
 	hasKptr  bool
-	dynptr   dynptr // the initialized one among the arguments
-	mapOf    string // what mp is known of already, if it is not the map itself
-	function string // what is called, if it is no helper
+	dynptr   dynptr   // the initialized one among the arguments
+	mapOf    string   // what mp is known of already, if it is not the map itself
+	perCPU   btf.Type // of which the address of one CPU's is returned
+	function string   // what is called, if it is no helper
 }
 
 // title is what is called, in messages.
@@ -148,6 +151,9 @@ func (v *verifier) releaseArg(c *helperCall) {
 		if c.ref == 0 || !v.cur.release(c.ref) {
 			v.rejectReg(i+1, "reference", "r%d is not something acquired that %s could release", i+1, c.title())
 		}
+		if c.hasKptr && v.inRCU() {
+			v.keepPerCPU(c.ref)
+		}
 		v.forgetReference(c.ref)
 		return
 	}
@@ -172,6 +178,16 @@ func (s *state) release(id uint32) bool {
 		}
 	}
 	return false
+}
+
+// keepPerCPU lets what was given to a value be used on, as if it had been read from there, if each CPU has its own.
+func (v *verifier) keepPerCPU(id uint32) {
+	v.cur.each(func(r *reg) {
+		if r.ref == id && r.flags&(allocated|perCPU) == allocated|perCPU {
+			r.ref = 0
+			r.flags = r.flags&^allocated | rcu
+		}
+	})
 }
 
 // forgetReference makes all pointers of a reference unusable.
@@ -227,6 +243,9 @@ func (v *verifier) returned(c *helperCall, r *reg) {
 		r.dyn, r.ref = c.dynptr.id, c.dynptr.ref
 	case helper.RetBTF, helper.RetBTFOrNull:
 		v.returnedBTF(c, r)
+	case helper.RetMemOrBTF, helper.RetMemOrBTFOrNull:
+		r.setPointer(ptrBTF, allocated|rcu)
+		r.typ = c.perCPU
 	default:
 		v.unmodelled("bpf_" + c.Name)
 	}
@@ -256,7 +275,6 @@ func castsSocket(n int32) bool {
 
 // refineResult limits the numbers that some helpers return.
 func (v *verifier) refineResult(c *helperCall, r *reg) {
-	const maxErrno = 4095
 	switch c.Number {
 	case helperGetStack, helperGetTaskStack, helperProbeReadStr, helperProbeReadUserStr, helperProbeReadKernStr:
 		if c.Number == helperGetTaskStack && v.rules.kernel < linux(5, 13) {
@@ -278,6 +296,8 @@ func (v *verifier) refineResult(c *helperCall, r *reg) {
 		r.sync(v.rules)
 	}
 }
+
+const maxErrno = 4095
 
 // maxCPUs is how many CPUs a kernel may have.
 const maxCPUs = 8192

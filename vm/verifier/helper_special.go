@@ -108,6 +108,7 @@ func (v *verifier) enterCallback(c *helperCall, args argsOf, lo, hi int32) {
 	at := v.insn
 	caller := v.cur.frame()
 	start := v.subs[c.sub].start
+	v.subs[c.sub].isCallback = true
 	if !v.rules.callbackLoops {
 		callee := v.enterFrame(v.cur, c.sub, at)
 		args(caller, callee)
@@ -154,13 +155,13 @@ func (v *verifier) spinLock(c *helperCall, n int, r *reg) {
 		if l.held {
 			v.reject("lock", "a lock is held already")
 		}
-		*l = lock{true, r.mp, r.id}
+		*l = lock{held: true, mp: r.mp, id: r.id}
 		return
 	}
 	if !l.held {
 		v.reject("lock", "no lock is held that could be given back")
 	}
-	if l.mp != r.mp || l.id != r.id {
+	if l.failing || l.mp != r.mp || l.id != r.id {
 		v.reject("lock", "another lock is held")
 	}
 	*l = lock{}

@@ -269,6 +269,8 @@ func (k *kernelUnderTest) mapOf(m *mapDef, types *loadedTypes) (int, error) {
 			}
 		}
 		spec.Contents = []ebpf.MapKV{{Key: uint32(0), Value: value}}
+	case spec.Type == ebpf.Arena:
+		spec.MapExtra = 1 << 44 // where it would be in user space
 	case m.frozen == nil:
 		spec.Contents = nil // programs in it are of no interest here
 	}

@@ -53,6 +53,9 @@ func (v *verifier) kfuncAt(at int) (c *kfuncCall, known bool) {
 	if v.rules.allTrusted && k.flags&kfRCU == 0 {
 		c.flags |= kfTrusted
 	}
+	if k.flags&kfSlept != 0 && !v.rules.arenasAwake {
+		c.flags |= kfSleeps
+	}
 	if k.since > v.rules.kernel {
 		return c, false
 	}
@@ -97,14 +100,18 @@ func (v *verifier) callKfunc() (end bool) {
 		}
 		v.noSleepHere(c.name)
 	}
-	if c.name == "bpf_throw" {
-		v.unmodelled("exceptions")
+	if c.name == failingLockFunction {
+		v.failToLock()
 	}
 	for i := 0; i < len(c.proto.Params); i++ {
 		i += v.kfuncArg(c, i)
 	}
 	if c.flags&kfRelease != 0 && c.releaseReg < 0 {
 		v.reject("reference", "%s must be given something that was acquired", c.name)
+	}
+	if c.name == throwFunction {
+		v.throw()
+		return true
 	}
 	v.enterRegions(c)
 	if c.name == "bpf_wq_set_callback_impl" {
@@ -146,6 +153,9 @@ func (v *verifier) kfuncReturns(c *kfuncCall, r *reg) {
 		if _, void := btf.UnderlyingType(c.proto.Return).(*btf.Void); !void {
 			r.setUnknown()
 		}
+		if c.name == failingLockFunction {
+			r.setNumber(0)
+		}
 		return
 	}
 	switch {
@@ -154,7 +164,7 @@ func (v *verifier) kfuncReturns(c *kfuncCall, r *reg) {
 		r.typ = v.kernelStruct(kernelContext(v.prog.spec.Type))
 	case c.name == "bpf_rdonly_cast":
 		v.castTo(c, r)
-	case c.name == "bpf_obj_new_impl":
+	case c.name == "bpf_obj_new_impl", c.name == "bpf_percpu_obj_new_impl":
 		v.newObject(c, r)
 	case c.hasRoot:
 		v.element(r, c.root)
@@ -175,6 +185,8 @@ func (v *verifier) kfuncReturns(c *kfuncCall, r *reg) {
 		r.size, r.dyn = int32(c.size), c.dynptr.id
 	default:
 		switch t := target.(type) {
+		case *btf.Void:
+			r.setUnknown()
 		case *btf.Struct:
 			r.setPointer(ptrBTF, v.resultTrust(c))
 			r.typ = t

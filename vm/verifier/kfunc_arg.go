@@ -70,8 +70,10 @@ func (v *verifier) kfuncArg(c *kfuncCall, i int) (more int) {
 			at = r.mp.fields.queues
 		}
 		v.timer(&c.helperCall, n, r, at, "work queue")
-	case name == "bpf_res_spin_lock" || has("__irq_flag"):
-		v.irqArg(c, n, r, name)
+	case name == "bpf_res_spin_lock":
+		v.failingLock(c, n, r)
+	case has("__irq_flag"):
+		v.irqArg(c, n, r)
 	case r.kind == ptrBTF || r.kind == ptrSocket || r.kind == ptrSockCommon || r.kind == ptrTCPSock:
 		v.kfuncObject(c, n, r, target)
 	case isFunction(target):

@@ -16,6 +16,7 @@ const (
 	kfIterNew
 	kfIterNext
 	kfIterDestroy
+	kfSlept // slept before Linux 7.2
 )
 
 // kfuncHooks are the groups of program types that functions are offered to.
@@ -99,6 +100,8 @@ func kfuncOf(name string) (kfunc, bool) {
 var kfuncTable = map[string]kfunc{
 	"bpf_obj_new_impl":          {kfAcquire | kfRetNull, hookGeneric, linux(6, 2)},
 	"bpf_obj_drop_impl":         {kfRelease, hookGeneric, linux(6, 2)},
+	"bpf_percpu_obj_new_impl":   {kfAcquire | kfRetNull, hookGeneric, linux(6, 7)},
+	"bpf_percpu_obj_drop_impl":  {kfRelease, hookGeneric, linux(6, 7)},
 	"bpf_refcount_acquire_impl": {kfAcquire | kfRetNull | kfRCU, hookGeneric, linux(6, 4)},
 	"bpf_list_push_front_impl":  {0, hookGeneric, linux(6, 4)},
 	"bpf_list_push_back_impl":   {0, hookGeneric, linux(6, 4)},
@@ -113,6 +116,8 @@ var kfuncTable = map[string]kfunc{
 	"bpf_rbtree_right":          {kfRetNull, hookGeneric, linux(6, 16)},
 	"bpf_rbtree_remove":         {kfAcquire | kfRetNull, hookGeneric, linux(6, 3)},
 
+	throwFunction: {0, hookGeneric, linux(6, 7)},
+
 	"bpf_task_acquire":      {kfAcquire | kfRCU | kfRetNull, hookGeneric, linux(6, 2)},
 	"bpf_task_release":      {kfRelease, hookGeneric, linux(6, 2)},
 	"bpf_task_from_pid":     {kfAcquire | kfRetNull, hookGeneric, linux(6, 2)},
@@ -125,6 +130,10 @@ var kfuncTable = map[string]kfunc{
 	"bpf_task_get_cgroup1":  {kfAcquire | kfRCU | kfRetNull, hookGeneric, linux(6, 8)},
 	"bpf_send_signal_task":  {kfTrusted, hookGeneric, linux(6, 13)},
 
+	"bpf_arena_alloc_pages":     {kfSlept, hookAll, linux(6, 9)},
+	"bpf_arena_free_pages":      {kfSlept, hookAll, linux(6, 9)},
+	failingLockFunction:         {0, hookAll, linux(6, 15)},
+	failingUnlockFunction:       {0, hookAll, linux(6, 15)},
 	"bpf_cast_to_kern_ctx":      {0, hookAll, linux(6, 2)},
 	"bpf_rdonly_cast":           {0, hookAll, linux(6, 2)},
 	"bpf_rcu_read_lock":         {0, hookAll, linux(6, 2)},

@@ -10,8 +10,9 @@ import (
 
 // A kptr is a pointer of the kernel in a map's value.
 type kptr struct {
-	owned bool // it owns a reference, and is exchanged only
-	to    btf.Type
+	owned  bool // it owns a reference, and is exchanged only
+	perCPU bool // to objects of which each CPU has its own
+	to     btf.Type
 }
 
 // kptrOf reads the tag of a pointer in a value; other is its name if it is of a kind that is not modelled.
@@ -31,7 +32,12 @@ func (k *rules) kptrOf(p *btf.Pointer) (f kptr, is bool, other string) {
 	case names[1]:
 		f.owned = true
 		return f, true, ""
-	case "percpu_kptr", "uptr":
+	case "percpu_kptr":
+		if k.kernel >= linux(6, 7) {
+			f.owned, f.perCPU = true, true
+			return f, true, ""
+		}
+	case "uptr":
 		return f, true, tags[0]
 	}
 	return f, false, ""
@@ -45,6 +51,9 @@ func (v *verifier) kptrTarget(f kptr) (t btf.Type, own bool) {
 	var s *btf.Struct
 	if v.opt.Types.TypeByName(f.to.TypeName(), &s) == nil {
 		return s, false
+	}
+	if v.rules.kernel < linux(6, 4) {
+		v.unmodelled("pointers to structs of the program in values before Linux 6.4")
 	}
 	if own, ok := f.to.(*btf.Struct); ok {
 		return v.prog.sameStruct(own), true
@@ -85,9 +94,12 @@ func (v *verifier) kptrAccess(a access, f kptr) {
 		x := &v.regs()[a.value]
 		life := x.life
 		flag := maybeNull | untrusted
-		if f.owned && v.inRCU() && v.rules.kernel >= linux(6, 4) && (own || rcuProtected(to.TypeName(), v.rules)) {
+		if f.owned && v.inRCU() && v.rules.kernel >= linux(6, 4) && (own || f.perCPU || rcuProtected(to.TypeName(), v.rules)) {
 			flag = maybeNull | rcu
-			if own {
+			switch {
+			case f.perCPU:
+				flag |= perCPU
+			case own:
 				flag |= allocated
 				if f := v.objectFields(to); f != nil && len(f.nodes) > 0 && v.rules.kernel >= linux(6, 8) {
 					flag |= nonOwning
@@ -133,11 +145,20 @@ func (v *verifier) kptrMatches(n int, r *reg, f kptr) {
 	if own {
 		allowed = maybeNull | allocated
 	}
+	if f.perCPU {
+		allowed |= perCPU
+	}
 	if !f.owned {
 		allowed |= untrusted
 	}
 	if r.kind != ptrBTF || r.flags&^allowed != 0 || own != (r.flags&allocated != 0) {
 		v.rejectReg(n, "argument", "r%d must be a pointer to struct %s, and is %s", n, to.TypeName(), r.describe())
+	}
+	if f.perCPU && own && r.flags&perCPU == 0 {
+		if v.rules.releasesDiffer {
+			v.unmodelled("objects that are not per CPU, kept where those per CPU are")
+		}
+		v.rejectReg(n, "argument", "r%d is %s, of which each CPU must have its own", n, r.describe())
 	}
 	if f.owned && r.off != 0 || r.bits != (tnum{}) || !v.isStruct(r, to.TypeName(), f.owned) {
 		v.rejectReg(n, "argument", "r%d must be a pointer to struct %s, and is %s", n, to.TypeName(), r.describe())

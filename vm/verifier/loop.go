@@ -53,6 +53,9 @@ func (v *verifier) exitLoop(s *state) {
 		return
 	}
 	w := v.visits[c]
+	if w == nil && v.rules.loopVisits {
+		v.reject("exception", "the program ends in a loop of which no state has been stored, and the kernel knows no loop that could be left")
+	}
 	if w == nil || w.entry != s {
 		return
 	}

@@ -11,6 +11,7 @@ import (
 // fields are the parts of a map's value, or of an object that the program allocates, that are not plain data.
 type fields struct {
 	locks, timers, queues, counts []int
+	failing                       []int  // locks that may not be had
 	other                         string // the name of a kind that is not modelled
 	size                          map[int]int
 	kptrs                         map[int]kptr
@@ -70,13 +71,16 @@ func (p *program) fieldsOf(k *rules, t btf.Type, where holder) (*fields, error) 
 
 // check asks that the fields go with each other.
 func (f *fields) check(k *rules) error {
-	for _, one := range [][]int{f.locks, f.timers, f.queues, f.counts} {
+	for _, one := range [][]int{f.locks, f.failing, f.timers, f.queues, f.counts} {
 		if len(one) > 1 && k.kernel >= Linux6_1 {
 			return invalidFields("there are two locks, timers, work queues or counts of references")
 		}
 	}
 	if len(f.size)+len(f.kptrs) > k.mostFields && f.other == "" {
 		return invalidFields("there are too many special fields")
+	}
+	if len(f.failing) > 0 && len(f.roots)+len(f.locks) > 0 {
+		f.other = "a bpf_res_spin_lock next to lists, trees or another lock"
 	}
 	if len(f.roots) > 0 && len(f.locks) == 0 && f.other == "" {
 		return invalidFields("a list or tree has no lock next to it")
@@ -210,6 +214,8 @@ func (s *fieldSearch) special(t *btf.Struct, tags []string, at int) (known bool,
 	switch t.Name {
 	case "bpf_spin_lock":
 		s.locks = append(s.locks, at)
+	case "bpf_res_spin_lock":
+		s.failing = append(s.failing, at)
 	case "bpf_timer":
 		s.timers = append(s.timers, at)
 	case "bpf_wq":
@@ -361,7 +367,7 @@ func (v *verifier) isProbe() bool {
 func (v *verifier) checkMapFits(m *mapDef) {
 	spec := v.prog.spec
 	probe := v.isProbe() && spec.Type != ebpf.Tracing
-	if m.fields != nil && len(m.fields.locks) > 0 && (probe || spec.Type == ebpf.SocketFilter) {
+	if m.fields != nil && len(m.fields.locks)+len(m.fields.failing) > 0 && (probe || spec.Type == ebpf.SocketFilter) {
 		v.reject("lock", "programs of type %s cannot use maps with locks in their values, as %s", spec.Type, m.name)
 	}
 	if m.fields != nil && len(m.fields.roots) > 0 && probe {
@@ -386,7 +392,5 @@ func (v *verifier) checkMapFits(m *mapDef) {
 			v.reject("map", "programs of type %s need maps that are allocated beforehand, and %s is not", spec.Type, m.name)
 		}
 	}
-	if m.spec.Type == ebpf.Arena {
-		v.unmodelled("arena")
-	}
+	v.arena()
 }

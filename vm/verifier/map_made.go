@@ -15,6 +15,14 @@ func (v *verifier) checkMapMade(m *mapDef) {
 		if s.KeySize != 4 && s.KeySize != 0 {
 			v.reject("map", "keys of maps of type %s have 4 bytes, those of %s have %d", s.Type, m.name, s.KeySize)
 		}
+	case ebpf.Arena:
+		const mmapable = 1 << 10
+		if !v.rules.arenas {
+			v.reject("map", "arenas exist since Linux 6.9, and %s is one", s.Name)
+		}
+		if s.Flags&mmapable == 0 || s.KeySize != 0 || s.ValueSize != 0 {
+			v.reject("map", "arenas need the flag BPF_F_MMAPABLE, and have neither keys nor values, as %s", m.name)
+		}
 	case ebpf.LPMTrie:
 		if s.Flags&noPrealloc == 0 {
 			v.reject("map", "maps of type %s need the flag BPF_F_NO_PREALLOC, and %s has it not", s.Type, m.name)

@@ -167,6 +167,8 @@ func (v *verifier) access(a access) {
 		v.flowKeysAccess(a, off)
 	case ptrTracepointBuffer, ptrBuffer:
 		v.bufferAccess(a, r, off)
+	case ptrArena:
+		v.arenaAccess(a)
 	case constMap:
 		if a.write {
 			v.rejectReg(a.reg, "read only", "r%d is %s, which cannot be written", a.reg, r.describe())
@@ -197,7 +199,7 @@ func (v *verifier) loaded(a access) {
 }
 
 func (v *verifier) checkAlignment(a access, r *reg) {
-	strict := a.atomic || r.kind == ptrStack
+	strict := a.atomic && r.kind != ptrArena || r.kind == ptrStack
 	if !strict || a.size == 1 {
 		return
 	}

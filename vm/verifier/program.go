@@ -91,9 +91,16 @@ type subprogram struct {
 	stack       int
 	hasTailCall bool
 	hasLdAbs    bool
-	changesData bool
 	isAsync     bool
+	isCallback  bool
 	called      bool
+	effects
+}
+
+// effects are what calls of a function may do to its callers.
+type effects struct {
+	changesData bool // of the packet
+	throws      bool
 }
 
 // A program is the raw form: what the kernel sees.
@@ -133,6 +140,7 @@ func flatten(coll *ebpf.CollectionSpec, spec *ebpf.ProgramSpec, types Types) (*p
 	p.missing = p.relocate(insns, types)
 	known := map[string]*mapDef{}
 	var line *Line
+	casts := map[int]int16{} // whose kind the marshalled form has not
 	for iter := insns.Iterate(); iter.Next(); {
 		ins, at := iter.Ins, int(iter.Offset)
 		if f := btf.FuncMetadata(ins); f != nil {
@@ -143,6 +151,9 @@ func flatten(coll *ebpf.CollectionSpec, spec *ebpf.ProgramSpec, types Types) (*p
 		}
 		for range ins.Width() {
 			p.lines = append(p.lines, line)
+		}
+		if ins.OpCode == asm.Mov.Op(asm.RegSource) && ins.Offset != 0 {
+			casts[at] = ins.Offset
 		}
 		if ins.IsKfuncCall() {
 			p.kfuncs[at] = ins.Reference()
@@ -179,6 +190,9 @@ func flatten(coll *ebpf.CollectionSpec, spec *ebpf.ProgramSpec, types Types) (*p
 		return nil, fmt.Errorf("program %s: %w", spec.Name, err)
 	}
 	p.insns = decode(b.Bytes())
+	for at, kind := range casts {
+		p.insns[at].Off = kind
+	}
 	return p, nil
 }
 

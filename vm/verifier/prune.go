@@ -223,6 +223,8 @@ func (v *verifier) covers(old, cur *reg, m *idMap, how sameness) bool {
 			old.within(cur) && old.bits.has(cur.bits) && m.match(old.id, cur.id) && m.match(old.ref, cur.ref)
 	case ptrPacket, ptrPacketMeta:
 		return old.size <= cur.size && old.off == cur.off && m.match(old.id, cur.id) && old.within(cur) && old.bits.has(cur.bits)
+	case ptrArena:
+		return true
 	case ptrStack:
 		if old.frame != cur.frame {
 			return false
@@ -337,7 +339,7 @@ func (v *verifier) slotCovers(o, c *slot, m *idMap, how sameness) bool {
 }
 
 func sameReferences(old, cur *state, m *idMap) bool {
-	if len(old.refs) != len(cur.refs) || old.lock.held != cur.lock.held || old.lock.mp != cur.lock.mp {
+	if len(old.refs) != len(cur.refs) || old.lock.held != cur.lock.held || old.lock.failing != cur.lock.failing || old.lock.mp != cur.lock.mp {
 		return false
 	}
 	if old.lock.held && !m.match(old.lock.id, cur.lock.id) {

@@ -33,6 +33,7 @@ const (
 	slotDynptr
 	slotIter
 	slotIRQ
+	ptrArena
 	ptrBuffer // of an iterator: its length is known when it is attached
 )
 
@@ -98,6 +99,8 @@ func (k kind) text() string {
 		return "a pointer to an XDP socket"
 	case ptrTracepointBuffer, ptrBuffer:
 		return "a pointer to a buffer"
+	case ptrArena:
+		return "a pointer into an arena"
 	case ptrDynptr:
 		return "a pointer to a dynptr"
 	}

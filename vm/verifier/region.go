@@ -98,10 +98,7 @@ func (a *regions) same(b *regions, m *idMap) bool {
 }
 
 // irqArg is where the state of interrupts is kept on the stack.
-func (v *verifier) irqArg(c *kfuncCall, n int, r *reg, name string) {
-	if name == "bpf_res_spin_lock" {
-		v.unmodelled("bpf_res_spin_lock")
-	}
+func (v *verifier) irqArg(c *kfuncCall, n int, r *reg) {
 	if r.kind != ptrStack {
 		v.rejectReg(n, "argument", "r%d must point to the stack for %s, and is %s", n, c.name, r.describe())
 	}

@@ -11,38 +11,49 @@ func (v *verifier) checkReturn() {
 	if v.returnsNothing(f) || f.sub != 0 && !f.async && v.subs[f.sub].void() {
 		return
 	}
-	r := v.read(0)
+	v.checkResult(0)
+}
+
+// checkResult asks that a register has what the function that runs may return: it does so, or the program ends with that.
+func (v *verifier) checkResult(n int) {
+	f := v.cur.frames[0]
+	r := v.read(uint8(n))
 	if f.async {
-		v.asyncReturn(r)
+		v.asyncReturn(n, r)
 		return
 	}
 	if f.sub != 0 {
 		if r.kind != scalar {
-			v.rejectReg(0, "return value", "a global function must return a number")
+			v.rejectReg(n, "return value", "a global function must return a number")
 		}
 		return
 	}
-	lo, hi, ok := returnRange(v.prog.spec, v.rules.kernel)
-	switch v.prog.spec.Type {
-	case ebpf.LSM:
-		lo, hi, ok = v.lsmReturn()
-	case ebpf.Syscall, ebpf.StructOps:
-		ok = false
-	}
+	lo, hi, ok := v.resultRange()
 	if !ok {
 		return
 	}
 	if r.kind != scalar {
-		v.rejectReg(0, "return value", "the program must return a number from %d to %d, not %s", lo, hi, r.describe())
+		v.rejectReg(n, "return value", "the program must return a number from %d to %d, not %s", lo, hi, r.describe())
 	}
-	v.markPrecise(0)
+	v.markPrecise(n)
 	if v.prog.spec.Type == ebpf.LSM && v.prog.spec.AttachType != ebpf.AttachLSMCgroup {
 		if int64(r.s32min) < lo || int64(r.s32max) > hi { // the hook returns an int
-			v.rejectReg(0, "return value", "the program must return a number from %d to %d", lo, hi)
+			v.rejectReg(n, "return value", "the program must return a number from %d to %d", lo, hi)
 		}
 		return
 	}
-	v.returnWithin(r, lo, hi, "the program")
+	v.returnWithin(n, r, lo, hi, "the program")
+}
+
+// resultRange is what the program may return; false if that is anything.
+func (v *verifier) resultRange() (lo, hi int64, limited bool) {
+	switch v.prog.spec.Type {
+	case ebpf.LSM:
+		return v.lsmReturn()
+	case ebpf.Syscall, ebpf.StructOps:
+		return 0, 0, false
+	}
+	return returnRange(v.prog.spec, v.rules.kernel)
 }
 
 // void reports whether a function has no result, as its types say.
@@ -66,21 +77,21 @@ func (v *verifier) returnsNothing(f *frame) bool {
 	return void
 }
 
-func (v *verifier) asyncReturn(r *reg) {
+func (v *verifier) asyncReturn(n int, r *reg) {
 	if r.kind != scalar {
-		v.rejectReg(0, "return value", "a timer's callback must return 0")
+		v.rejectReg(n, "return value", "a timer's callback must return 0")
 	}
-	v.markPrecise(0)
-	v.returnWithin(r, 0, 0, "a timer's callback")
+	v.markPrecise(n)
+	v.returnWithin(n, r, 0, 0, "a timer's callback")
 }
 
-func (v *verifier) returnWithin(r *reg, lo, hi int64, who string) {
+func (v *verifier) returnWithin(n int, r *reg, lo, hi int64, who string) {
 	ok := r.smin >= lo && r.smax <= hi
 	if v.rules.kernel < linux(6, 8) {
 		ok = tnumRange(uint64(lo), uint64(hi)).has(r.bits)
 	}
 	if !ok {
-		v.rejectReg(0, "return value", "%s must return a number from %d to %d", who, lo, hi)
+		v.rejectReg(n, "return value", "%s must return a number from %d to %d", who, lo, hi)
 	}
 }
 

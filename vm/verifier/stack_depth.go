@@ -61,6 +61,14 @@ func (v *verifier) depthFrom(sub int, calls []int, depth int) int {
 	}
 	for i := s.start; i < s.end; i++ {
 		in := v.prog.insns[i]
+		if in.isKfunc() && v.prog.kfuncs[i] == throwFunction {
+			for _, c := range append(calls, sub) {
+				if v.subs[c].isCallback {
+					v.insn = i
+					v.reject("exception", "functions that helpers call cannot throw, nor can what they call")
+				}
+			}
+		}
 		if !in.isSubcall() && !in.isFuncRef() {
 			continue
 		}

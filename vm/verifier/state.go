@@ -80,11 +80,12 @@ type state struct {
 	seen       int // the last step of the path, for a watcher
 }
 
-// A lock is a held bpf_spin_lock: in a value of a map, or in an allocated object.
+// A lock is a held bpf_spin_lock or bpf_res_spin_lock: in a value of a map, or in an allocated object.
 type lock struct {
-	held bool
-	mp   *mapDef
-	id   uint32
+	held    bool
+	failing bool // one that might not have been had
+	mp      *mapDef
+	id      uint32
 }
 
 const (

@@ -70,7 +70,7 @@ func (v *verifier) checkLoadImm64(i int) {
 			v.unmodelled("a map that is not in the collection")
 		}
 		if m.spec.Type == ebpf.Arena {
-			v.unmodelled("arena")
+			v.unmodelled("variables in arenas")
 		}
 		if m.spec.Type != ebpf.Array || m.spec.MaxEntries != 1 {
 			v.reject("map", "the address of a value can be had of arrays of one element only, not of %s", m.name)
@@ -177,7 +177,7 @@ func (v *verifier) findSubprograms() {
 		v.reject("subprogram", "the program has %d functions, at most %d are allowed", len(v.subs), maxSubprogs)
 	}
 	v.checkSubprograms()
-	v.findPacketChanges()
+	v.findEffects()
 }
 
 // checkSubprograms asks that jumps stay inside of functions and that these end.

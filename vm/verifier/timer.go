@@ -30,7 +30,7 @@ func (v *verifier) asyncCallback(c *helperCall, args argsOf) {
 	at := v.insn
 	caller := v.cur.frame()
 	sub := v.subs[c.sub]
-	sub.isAsync = true
+	sub.isAsync, sub.isCallback = true, true
 	s := &state{branches: 1, first: sub.start, last: at, size: 2000}
 	s.sleeps = c.function == "bpf_wq_set_callback_impl"
 	f := v.newFrame(c.sub, -1, 0)

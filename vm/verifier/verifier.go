@@ -153,6 +153,7 @@ func verify(p *program, kernel Kernel, opt Options) (result *Result) {
 		v.unmodelled(p.missing)
 	}
 	v.checkStructure()
+	v.checkExceptions()
 	v.checkProgramType()
 	v.checkFlow()
 	v.findLoops()

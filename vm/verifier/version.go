@@ -88,45 +88,49 @@ type rules struct {
 	miscIsScalar   bool // 6.9: bytes of anything are like a number of which nothing is known
 	longHistory    bool // 6.12: a state is stored after 40 jumps remembered
 
-	callbackLoops bool // 6.8: callbacks are followed as loops, before, once
-	callbacks     bool // 5.13
-	loopHelper    bool // 5.17
-	staticRegs    bool // 6.15: which registers are read is computed beforehand
-	staticStack   bool // 6.18: which stack slots are read is gathered for the function, not for the path
-	mayGoto       bool // 6.9
-	isaV4         bool // 6.6: signed division, sign-extending moves and loads, bswap, long jumps
-	fetchAtomics  bool // 5.12
-	acquire       bool // 6.15: load-acquire and store-release
-	stackRound16  bool // 6.9: a frame's size is rounded to 16 bytes, before to 32
-	privateStack  bool // 6.13: probes get a stack of their own
-	tailReachable bool // 6.18: a tail call returns as a call may
-	helperAccess  bool // 6.14: helpers that only read memory leave what is known of it
-	ctxImmediates bool // 6.4: constants can be stored in the context
-	freeIDs       bool // 6.18: a number that had no id may have one when it comes again
-	longJumps     bool // 6.1: jumps of 32 bits, brought to it later
-	wholeRecords  bool // 5.18: what is released must be as it was acquired
-	trustedArgs   bool // 6.2: pointers of the kernel are trusted, or not
-	voidCasts     bool // 6.17: memory of unknown type is read as the kernel's types are
-	swapBits      bool // 6.18: known bits are followed through byte swaps
-	constantKeys  bool // 6.14: a lookup in an array with a known index does not fail
-	memoryNotNull bool // 6.4: records and trusted pointers are known not to be null
-	exactPointers bool // before 6.3: pointers of most kinds must be the very same for a state to be covered
-	globalPackets bool // 6.2, though brought to some older ones: global functions that move the packet say so
-	filledPaths   bool // 6.12: paths that a helper writes need not be there before
-	voidGlobals   bool // 7.2: global functions may return nothing
-	probeTimers   bool // 7.2: probes may use maps with timers
-	nestedRCU     bool // 7.0: sections of RCU may be nested
-	allTrusted    bool // 7.0: what functions of the kernel are given must be trusted, whatever they say
-	cpuRange      bool // 6.10: the number of the CPU has a bound
-	nestedFields  bool // 6.11: special fields are found in structs and arrays in values too
-	mostFields    int  // of one value: 11, before 6.11 10
-	objectKptrs   bool // 6.12: objects may have pointers of the kernel in them
-	treeNodes     bool // 6.16: nodes of trees that are owned can be given to what takes them out
-	objects       bool // 6.2: programs may allocate objects of their own types
-	leftElements  bool // 6.18 only: elements can be read after the section of RCU in which they were found
-	noProbeDrops  bool // 7.0: probes may not drop objects that own others or may be linked
-	oneValue      bool // 6.2: values whose address instructions have are known to be the same
-	numbersLocked bool // 6.14: iterators over numbers work while a lock is held
+	callbackLoops  bool // 6.8: callbacks are followed as loops, before, once
+	callbacks      bool // 5.13
+	loopHelper     bool // 5.17
+	staticRegs     bool // 6.15: which registers are read is computed beforehand
+	staticStack    bool // 6.18: which stack slots are read is gathered for the function, not for the path
+	mayGoto        bool // 6.9
+	isaV4          bool // 6.6: signed division, sign-extending moves and loads, bswap, long jumps
+	fetchAtomics   bool // 5.12
+	acquire        bool // 6.15: load-acquire and store-release
+	stackRound16   bool // 6.9: a frame's size is rounded to 16 bytes, before to 32
+	privateStack   bool // 6.13: probes get a stack of their own
+	tailReachable  bool // 6.18: a tail call returns as a call may
+	helperAccess   bool // 6.14: helpers that only read memory leave what is known of it
+	ctxImmediates  bool // 6.4: constants can be stored in the context
+	freeIDs        bool // 6.18: a number that had no id may have one when it comes again
+	longJumps      bool // 6.1: jumps of 32 bits, brought to it later
+	wholeRecords   bool // 5.18: what is released must be as it was acquired
+	trustedArgs    bool // 6.2: pointers of the kernel are trusted, or not
+	voidCasts      bool // 6.17: memory of unknown type is read as the kernel's types are
+	swapBits       bool // 6.18: known bits are followed through byte swaps
+	constantKeys   bool // 6.14: a lookup in an array with a known index does not fail
+	memoryNotNull  bool // 6.4: records and trusted pointers are known not to be null
+	exactPointers  bool // before 6.3: pointers of most kinds must be the very same for a state to be covered
+	globalPackets  bool // 6.2, though brought to some older ones: global functions that move the packet say so
+	filledPaths    bool // 6.12: paths that a helper writes need not be there before
+	voidGlobals    bool // 7.2: global functions may return nothing
+	probeTimers    bool // 7.2: probes may use maps with timers
+	nestedRCU      bool // 7.0: sections of RCU may be nested
+	allTrusted     bool // 7.0: what functions of the kernel are given must be trusted, whatever they say
+	cpuRange       bool // 6.10: the number of the CPU has a bound
+	nestedFields   bool // 6.11: special fields are found in structs and arrays in values too
+	mostFields     int  // of one value: 11, before 6.11 10
+	objectKptrs    bool // 6.12: objects may have pointers of the kernel in them
+	treeNodes      bool // 6.16: nodes of trees that are owned can be given to what takes them out
+	objects        bool // 6.2: programs may allocate objects of their own types
+	releasesDiffer bool // 6.13 to 6.19: some releases accept unsafe uses of objects that kernels before and after refuse
+	noProbeDrops   bool // 7.0: probes may not drop objects that own others or may be linked
+	loopVisits     bool // 6.17: a program does not end in a loop before a state of it was stored
+	globalThrows   bool // 7.0: what global functions throw ends their callers
+	arenas         bool // 6.9
+	arenasAwake    bool // 7.2: programs that may not sleep get pages of arenas, too
+	oneValue       bool // 6.2: values whose address instructions have are known to be the same
+	numbersLocked  bool // 6.14: iterators over numbers work while a lock is held
 }
 
 func rulesOf(k Kernel) *rules {
@@ -139,7 +143,7 @@ func rulesOf(k Kernel) *rules {
 		stackPrecision: since(6, 8), lazyPrecision: since(6, 2), uninitStack: since(5, 10), uninitBelow: since(6, 8), miscIsScalar: since(6, 9), longHistory: since(6, 12),
 		callbackLoops: since(6, 8), callbacks: since(5, 13), loopHelper: since(5, 17), staticRegs: since(6, 15), staticStack: since(6, 18),
 		mayGoto: since(6, 9), isaV4: since(6, 6), fetchAtomics: since(5, 12), acquire: since(6, 15),
-		nestedFields: since(6, 11), mostFields: 10, objectKptrs: since(6, 12), treeNodes: since(6, 16), objects: since(6, 2), leftElements: k == Linux6_18, noProbeDrops: since(7, 0), oneValue: since(6, 2), numbersLocked: since(6, 14),
+		nestedFields: since(6, 11), mostFields: 10, objectKptrs: since(6, 12), treeNodes: since(6, 16), objects: since(6, 2), releasesDiffer: since(6, 13) && !since(7, 0), noProbeDrops: since(7, 0), loopVisits: since(6, 17), globalThrows: since(7, 0), arenas: since(6, 9), arenasAwake: since(7, 2), oneValue: since(6, 2), numbersLocked: since(6, 14),
 		stackRound16: since(6, 9), privateStack: since(6, 13), tailReachable: since(6, 18), helperAccess: since(6, 14), cpuRange: since(6, 10), voidGlobals: since(7, 2), probeTimers: since(7, 2), nestedRCU: since(7, 0), allTrusted: since(7, 0), memoryNotNull: since(6, 4), exactPointers: !since(6, 3), globalPackets: since(6, 2), filledPaths: since(6, 12), constantKeys: since(6, 14), voidCasts: since(6, 17), swapBits: since(6, 18), trustedArgs: since(6, 2), longJumps: since(6, 1), wholeRecords: since(5, 18), freeIDs: since(6, 12), ctxImmediates: since(6, 4),
 	}
 	if r.nestedFields {

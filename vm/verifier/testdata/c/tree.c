@@ -550,7 +550,7 @@ SEC("tc") int stashed_drop_bad(struct __sk_buff *ctx)
 		drop(l);
 	return 0;
 }
-SEC("tc") int stashed_left_section(struct __sk_buff *ctx)
+SEC("tc") int stashed_left_section_bad(struct __sk_buff *ctx)
 {
 	u32 key = 0;
 	struct shared_kept *h = map_lookup_elem(&kept_shared, &key);
