@@ -236,7 +236,7 @@ func (v *verifier) mayChangeSockets(number int32) bool {
 	switch number {
 	case helperMapUpdate:
 	case helperMapDelete:
-		if v.rules.kernel < linux(6, 10) || v.prog.spec.Type == ebpf.SockOps {
+		if v.prog.spec.Type == ebpf.SockOps { // 6.10, brought to older ones
 			return true
 		}
 	default:
