@@ -7,10 +7,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
 	"skep/internal/ktest"
@@ -266,6 +268,35 @@ func TestUserFunctions(t *testing.T) {
 	const want = "@a: 398190\n@e: 4020\n@f: 465\n@g: 465\n@h: 1308\n@r: 4020\n@s: 402210"
 	if exit != 0 || errs != "402354\n" || out != want {
 		t.Errorf("exit code %d, %s, %s; want %s", exit, errs, out, want)
+	}
+}
+
+// TestUserFunctions32 probes the functions of a program of 32 bits, at instructions that are others in 64 bits, and one without frame.
+func TestUserFunctions32(t *testing.T) {
+	ktest.Oldest(t)
+	if runtime.GOARCH != "amd64" {
+		t.Skip("this processor has no such programs")
+	}
+	program := buildC(t, `static int call(int nr, int a, int b, int c) { int r; asm volatile("int $0x80" : "=a"(r) : "a"(nr), "b"(a), "c"(b), "d"(c) : "memory"); return r; }
+__attribute__((noinline)) int pushes(int n) { asm volatile("" ::: "memory"); return n + 1; }
+int increments(int n);
+asm(".type increments, @function; increments: mov 4(%esp), %eax; inc %eax; call 1f; 1: pop %ecx; sub $1b, %ecx; add %ecx, %eax; ret; .size increments, .-increments");
+__attribute__((noinline)) int recurs(int n) { return n < 2 ? n : recurs(n - 1) + recurs(n - 2); }
+void _start(void) {
+	int sum = 0;
+	for (int i = 0; i < 5; i++) sum += pushes(i) + increments(i);
+	sum += recurs(10);
+	if (!call(2, 0, 0, 0)) call(1, pushes(41), 0, 0);
+	int status = 0;
+	call(7, -1, (int)&status, 0);
+	call(1, sum == 85 && status == 42 << 8 ? 37 : 1, 0, 0);
+}`, "-m32", "-fno-pic", "-nostdlib", "-static", "-no-pie")
+	script := strings.ReplaceAll(`uprobe:$:pushes { @p++; } uretprobe:$:pushes { @p_sum = sum(reg("ax")); } uprobe:$:increments,uprobe:$:increments+4,uprobe:$:increments+5,uprobe:$:increments+10 { @i[probe]++; }
+		uretprobe:$:increments { @i_sum = sum(reg("ax")); } uretprobe:$:recurs { @r++; } tracepoint:sched:sched_process_exec { printf("%s\n", str(args.filename)); }`, "$", program)
+	out, errs, exit := runUser(t, program, script)
+	want := strings.ReplaceAll("$\n\n\n@i[uprobe:$:increments]: 5\n@i[uprobe:$:increments+4]: 5\n@i[uprobe:$:increments+5]: 5\n@i[uprobe:$:increments+10]: 5\n@i_sum: 15\n@p: 6\n@p_sum: 57\n@r: 177", "$", program)
+	if exit != 37 || errs != "" || out != want {
+		t.Errorf("exit code %d, %s\n%s", exit, errs, cmp.Diff(want, out))
 	}
 }
 

@@ -50,7 +50,7 @@ func (t *tracer) reached(k *task, b *breakpoint, call returning, regs *unix.Ptra
 	if len(b.exit) == 0 || len(s.returns) >= mostReturns || t.session.disabled.Load() {
 		return
 	}
-	addr, stack, ok := returnsTo(k.tid, regs)
+	addr, stack, ok := returnsTo(k.tid, s.word, regs)
 	if !ok {
 		return
 	}
@@ -164,10 +164,10 @@ func singleStep(tid int, addr uint64) (s stop, alive bool) {
 	}
 }
 
-// write stores a word in the task's memory.
+// write stores a word of the program's in its memory.
 func (s *space) write(addr, value uint64) error {
 	var b [8]byte
 	binary.NativeEndian.PutUint64(b[:], value)
-	_, err := s.memory.WriteAt(b[:], int64(addr))
+	_, err := s.memory.WriteAt(b[:s.word], int64(addr))
 	return err
 }

@@ -2,6 +2,7 @@ package user
 
 import (
 	"bytes"
+	"debug/elf"
 	_ "embed"
 	"encoding/binary"
 	"fmt"
@@ -104,22 +105,40 @@ func fillExit(record []byte, k *task, regs *unix.PtraceRegs) {
 }
 
 // executed is the name of the file that a process has just begun to run, as execve was given it: the kernel leaves it on the stack.
-func executed(pid int) string { return readText(pid, auxiliary(pid, auxExecName)) }
+func executed(pid int) string { return readText(pid, readAuxiliary(pid).value(auxExecName)) }
 
 // What the kernel tells a program on its stack, of which /proc has a copy.
 const (
+	auxHeader   = 4  // AT_PHENT: the size of an ELF program header
 	auxEntry    = 9  // AT_ENTRY
 	auxExecName = 31 // AT_EXECFN
 )
 
-func auxiliary(pid int, kind uint64) uint64 {
-	auxv, err := os.ReadFile(fmt.Sprintf("/proc/%d/auxv", pid))
-	if err != nil {
-		return 0
+// auxiliary is what the kernel has told a program, in words of so many bytes.
+type auxiliary struct {
+	text []byte
+	word int
+}
+
+func readAuxiliary(pid int) auxiliary {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/auxv", pid))
+	a := auxiliary{text, 8}
+	if err == nil && a.value(auxHeader) != uint64(binary.Size(elf.Prog64{})) {
+		a.word = 4
 	}
-	for ; len(auxv) >= 16; auxv = auxv[16:] {
-		if binary.NativeEndian.Uint64(auxv) == kind {
-			return binary.NativeEndian.Uint64(auxv[8:])
+	return a
+}
+
+func (a auxiliary) value(kind uint64) uint64 {
+	number := func(b []byte) uint64 {
+		if a.word == 4 {
+			return uint64(binary.NativeEndian.Uint32(b))
+		}
+		return binary.NativeEndian.Uint64(b)
+	}
+	for rest := a.text; len(rest) >= 2*a.word; rest = rest[2*a.word:] {
+		if number(rest) == kind {
+			return number(rest[a.word:])
 		}
 	}
 	return 0

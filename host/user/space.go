@@ -50,6 +50,7 @@ func isGo(path string) bool {
 type space struct {
 	users   int // tasks
 	memory  *os.File
+	word    int    // bytes of an address: 8, or 4 of programs of 32 bits
 	slot    uint64 // where instructions are stepped over: the first code of the program, which does not run again
 	breaks  map[uint64]*breakpoint
 	returns map[returning][]hook
@@ -83,7 +84,8 @@ func (t *tracer) enterSpace(k *task) {
 	if err != nil {
 		return // it has been killed
 	}
-	k.space = &space{users: 1, memory: memory, slot: auxiliary(k.tid, auxEntry), breaks: map[uint64]*breakpoint{}, returns: map[returning][]hook{}, again: map[returning]bool{}}
+	auxv := readAuxiliary(k.tid)
+	k.space = &space{users: 1, memory: memory, word: auxv.word, slot: auxv.value(auxEntry), breaks: map[uint64]*breakpoint{}, returns: map[returning][]hook{}, again: map[returning]bool{}}
 	t.placeBreaks(k)
 }
 
@@ -102,7 +104,7 @@ func (t *tracer) inheritSpace(parent, child *task, shared bool) {
 	if err != nil {
 		return
 	}
-	own := &space{users: 1, memory: memory, slot: s.slot, breaks: map[uint64]*breakpoint{}, returns: maps.Clone(s.returns), again: maps.Clone(s.again)}
+	own := &space{users: 1, memory: memory, word: s.word, slot: s.slot, breaks: map[uint64]*breakpoint{}, returns: maps.Clone(s.returns), again: maps.Clone(s.again)}
 	for addr, b := range s.breaks {
 		other := *b
 		own.breaks[addr] = &other
@@ -178,7 +180,7 @@ func (s *space) breakAt(addr uint64) (*breakpoint, error) {
 		}
 		delete(s.breaks, addr) // something else has been mapped there
 	}
-	if addr+maxInstruction > s.slot && addr < s.slot+maxInstruction {
+	if addr+breakSize > s.slot && addr < s.slot+maxInstruction {
 		return nil, fmt.Errorf("it is at the program's entry")
 	}
 	original, err := s.readInstruction(addr)
@@ -203,7 +205,7 @@ func (s *space) readInstruction(addr uint64) (instruction, error) {
 			copy(code[i:], b.original.code[:breakSize])
 		}
 	}
-	return decode(code[:n])
+	return decode(code[:n], s.word)
 }
 
 // removeBreaks puts back what was there before.

@@ -115,7 +115,7 @@ func TestMoved(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		i, err := decode(append(code, make([]byte, maxInstruction-len(code))...))
+		i, err := decode(append(code, make([]byte, maxInstruction-len(code))...), 8)
 		switch {
 		case err != nil && (c.err == "" || !strings.Contains(err.Error(), c.err)):
 			t.Errorf("%s: %v", c.code, err)
@@ -148,7 +148,7 @@ func TestEmulated(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		i, err := decode(append(code, make([]byte, maxInstruction-len(code))...))
+		i, err := decode(append(code, make([]byte, maxInstruction-len(code))...), 8)
 		if err != nil {
 			t.Fatal(err)
 		}
