@@ -300,6 +300,27 @@ void _start(void) {
 	}
 }
 
+// TestUserFunctionsLeft probes functions that are left without returning, and one that ends by jumping to another.
+func TestUserFunctionsLeft(t *testing.T) {
+	ktest.Oldest(t)
+	program := buildC(t, `#include <setjmp.h>
+jmp_buf out;
+__attribute__((noinline)) int leaps(int n) { if (n & 1) longjmp(out, 1); return n; }
+__attribute__((noinline)) int last(int n) { volatile int m = n; return m + 1; }
+__attribute__((noinline, optimize("O2"))) int jumps(int n) { return last(n + 1); }
+int main(void) {
+	volatile int sum = 0;
+	for (volatile int i = 0; i < 10; i++) if (!setjmp(out)) sum += leaps(i);
+	for (volatile int i = 0; i < 3; i++) sum += jumps(i);
+	return sum;
+}`)
+	out, errs, exit := runUser(t, program, strings.ReplaceAll(`uprobe:$:leaps { @e = count(); } uretprobe:$:leaps { @r = count(); @s = sum(retval); }
+		uretprobe:$:jumps { @j = count(); @js = sum(retval); } uretprobe:$:last { @l = count(); @ls = sum(retval); }`, "$", program))
+	if want := "@e: 10\n@j: 3\n@js: 9\n@l: 3\n@ls: 9\n@r: 5\n@s: 20"; exit != 29 || errs != "" || out != want {
+		t.Errorf("exit code %d, %s\n%s", exit, errs, cmp.Diff(want, out))
+	}
+}
+
 // TestUserFunctionsDetached takes the breakpoints out of a process that goes on.
 func TestUserFunctionsDetached(t *testing.T) {
 	ktest.Oldest(t)

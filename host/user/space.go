@@ -53,8 +53,8 @@ type space struct {
 	word    int    // bytes of an address: 8, or 4 of programs of 32 bits
 	slot    uint64 // where instructions are stepped over: the first code of the program, which does not run again
 	breaks  map[uint64]*breakpoint
-	returns map[returning][]hook
-	again   map[returning]bool // breakpoints that will be reached again, without an event
+	returns map[returning][]uint64 // addresses of the functions that will return, those that have jumped to another one first
+	again   map[returning]bool     // breakpoints that will be reached again, without an event
 }
 
 // breakpoint is an instruction that begins with int3.
@@ -71,7 +71,8 @@ type breakpoint struct {
 // so that nobody who looks at return addresses is misled.
 type returning struct{ addr, stack, routine uint64 }
 
-// mostReturns bounds the calls that never return: of functions that are left by longjmp or exceptions.
+// mostReturns bounds the calls that are waited for: those of functions that are left by longjmp or exceptions never return, and are forgotten
+// with all others when there are so many.
 const mostReturns = 1 << 16
 
 // enterSpace gives a task a new memory: that of the program that it has begun to run.
@@ -85,7 +86,7 @@ func (t *tracer) enterSpace(k *task) {
 		return // it has been killed
 	}
 	auxv := readAuxiliary(k.tid)
-	k.space = &space{users: 1, memory: memory, word: auxv.word, slot: auxv.value(auxEntry), breaks: map[uint64]*breakpoint{}, returns: map[returning][]hook{}, again: map[returning]bool{}}
+	k.space = &space{users: 1, memory: memory, word: auxv.word, slot: auxv.value(auxEntry), breaks: map[uint64]*breakpoint{}, returns: map[returning][]uint64{}, again: map[returning]bool{}}
 	t.placeBreaks(k)
 }
 
