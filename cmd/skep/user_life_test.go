@@ -111,6 +111,39 @@ func TestUserLife(t *testing.T) {
 	}
 }
 
+// TestUserUntraced has processes that are not to be traced, by both system calls that can ask for that.
+func TestUserUntraced(t *testing.T) {
+	ktest.Oldest(t)
+	program := buildC(t, `#include <linux/sched.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+__attribute__((noinline)) int light(int n) { return n; }
+static int ends(long child) {
+	int status;
+	if (child == 0) _exit(light(syscall(SYS_getppid) == 0 ? 8 : 7));
+	return waitpid(child, &status, 0) == child && status == 7 << 8;
+}
+int main(void) {
+	struct clone_args a = {.flags = CLONE_UNTRACED, .exit_signal = SIGCHLD};
+	light(1);
+	if (!ends(syscall(SYS_clone, CLONE_UNTRACED | SIGCHLD, 0, 0, 0, 0))) return 1;
+	return ends(syscall(SYS_clone3, &a, sizeof a)) ? 9 : 2;
+}`)
+	for script, want := range map[string]string{
+		`uprobe:$:light { @++; }`:                        "@: 3",
+		`tracepoint:syscalls:sys_enter_getppid { @++; }`: "@: 2",
+		`tracepoint:syscalls:sys_enter_clone,tracepoint:syscalls:sys_enter_clone3,tracepoint:syscalls:sys_exit_getppid { @++; }`: "@: 4",
+		`tracepoint:raw_syscalls:sys_enter { if (args.id == 110) { @++; } }`:                                                     "@: 2",
+	} {
+		out, errs, exit := runUser(t, program, strings.ReplaceAll(script, "$", program))
+		if exit != 9 || errs != "" || out != want {
+			t.Errorf("%s: exit code %d, %q, %s; want %s", script, exit, out, errs, want)
+		}
+	}
+}
+
 // TestUserServer traces a server of several processes, which answers, starts its workers anew, and ends in order.
 func TestUserServer(t *testing.T) {
 	ktest.Oldest(t)

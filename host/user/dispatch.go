@@ -1,6 +1,10 @@
 package user
 
-import "golang.org/x/sys/unix"
+import (
+	"encoding/binary"
+
+	"golang.org/x/sys/unix"
+)
 
 // run runs f, which runs programs for a task, unless the session has been told to stop.
 func (t *tracer) run(k *task, f func(r *runner)) {
@@ -34,10 +38,33 @@ func (t *tracer) syscallStop(k *task) {
 	t.resume(k, 0)
 }
 
+// keepTraced has the task that the system call makes be traced, whatever the one that makes it wants: it has our filter and our breakpoints.
+func keepTraced(k *task, regs *unix.PtraceRegs) {
+	nr, first := making(regs)
+	if nr != unix.SYS_CLONE && nr != unix.SYS_CLONE3 {
+		return
+	}
+	flags := cloneFlags(k.tid, regs)
+	if flags&unix.CLONE_UNTRACED == 0 {
+		return
+	}
+	flags &^= unix.CLONE_UNTRACED
+	if nr == unix.SYS_CLONE {
+		*first = flags
+		_ = setRegs(k.tid, regs)
+		return
+	}
+	_ = writeMemory(k.tid, *first, binary.NativeEndian.AppendUint64(nil, flags))
+}
+
 // entered is the start of a system call.
 func (t *tracer) entered(k *task) {
 	var regs unix.PtraceRegs
-	if getRegs(k.tid, &regs) != nil || compat(&regs) || t.session.disabled.Load() && (k.space == nil || t.closing) {
+	known := getRegs(k.tid, &regs) == nil
+	if known {
+		keepTraced(k, &regs)
+	}
+	if !known || compat(&regs) || t.session.disabled.Load() && (k.space == nil || t.closing) {
 		k.inCall = false
 		t.resume(k, 0)
 		return

@@ -50,7 +50,7 @@ func (t *tracer) forked(k *task) {
 // system call then, which has returned to nobody.
 func (t *tracer) killedMaking(k *task) {
 	var regs unix.PtraceRegs
-	if getRegs(k.tid, &regs) != nil || !makesTask(callNumber(&regs)) {
+	if getRegs(k.tid, &regs) != nil || !makesTask(&regs) {
 		return
 	}
 	child := int(int64(callResult(&regs))) // in the task's own pid namespace, so that it may be another

@@ -71,9 +71,31 @@ const syscallSize = 2
 
 func stackPointer(regs *unix.PtraceRegs) uint64 { return regs.Rsp }
 
-// makesTask reports whether a system call makes a task.
-func makesTask(nr int) bool {
-	switch nr {
+// making is the system call that a task is in as far as such ones make tasks, and its first argument: those of 32-bit programs have other
+// numbers and registers.
+func making(regs *unix.PtraceRegs) (nr int, first *uint64) {
+	nr, first = callNumber(regs), &regs.Rdi
+	if compat(regs) {
+		const fork, vfork, clone = 2, 190, 120
+		first = &regs.Rbx
+		switch nr {
+		case fork:
+			nr = unix.SYS_FORK
+		case vfork:
+			nr = unix.SYS_VFORK
+		case clone:
+			nr = unix.SYS_CLONE
+		case unix.SYS_CLONE3: // the same
+		default:
+			nr = -1
+		}
+	}
+	return nr, first
+}
+
+// makesTask reports whether the system call that a task is in makes another one.
+func makesTask(regs *unix.PtraceRegs) bool {
+	switch nr, _ := making(regs); nr {
 	case unix.SYS_FORK, unix.SYS_VFORK, unix.SYS_CLONE, unix.SYS_CLONE3:
 		return true
 	}
@@ -82,19 +104,20 @@ func makesTask(nr int) bool {
 
 // cloneFlags are those with which the system call that a task is in makes another one.
 func cloneFlags(tid int, regs *unix.PtraceRegs) uint64 {
-	switch callNumber(regs) {
+	switch nr, first := making(regs); nr {
 	case unix.SYS_VFORK:
 		return unix.CLONE_VM | unix.CLONE_VFORK
 	case unix.SYS_FORK:
 		return 0
 	case unix.SYS_CLONE3:
 		var b [8]byte
-		if readMemory(tid, regs.Rdi, b[:]) != nil {
+		if readMemory(tid, *first, b[:]) != nil {
 			return 0
 		}
 		return binary.NativeEndian.Uint64(b[:])
+	default:
+		return *first
 	}
-	return regs.Rdi
 }
 
 // lateFlags is cloneFlags behind the system call.

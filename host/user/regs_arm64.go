@@ -96,8 +96,14 @@ const syscallSize = 4
 
 func stackPointer(regs *unix.PtraceRegs) uint64 { return regs.Sp }
 
-// makesTask reports whether a system call makes a task.
-func makesTask(nr int) bool { return nr == unix.SYS_CLONE || nr == unix.SYS_CLONE3 }
+// making is the system call that a task is in, and its first argument.
+func making(regs *unix.PtraceRegs) (nr int, first *uint64) { return callNumber(regs), &regs.Regs[0] }
+
+// makesTask reports whether the system call that a task is in makes another one.
+func makesTask(regs *unix.PtraceRegs) bool {
+	nr := callNumber(regs)
+	return nr == unix.SYS_CLONE || nr == unix.SYS_CLONE3
+}
 
 // cloneFlags are those with which the system call that a task is in makes another one.
 func cloneFlags(tid int, regs *unix.PtraceRegs) uint64 {

@@ -60,13 +60,15 @@ func TestFill(t *testing.T) {
 func TestFilter(t *testing.T) {
 	filter := filterProgram(auditArch, []int{257, 0, 257, 39}, []int{39}, true)
 	for _, c := range []struct {
-		arch, nr, prot uint32
-		stops          bool
+		arch, nr, first, third uint32
+		stops                  bool
 	}{
-		{auditArch, 257, 0, true}, {auditArch, 0, 0, true}, {auditArch, 1, 0, false}, {0x40000003, 257, 0, false},
-		{auditArch, unix.SYS_MMAP, unix.PROT_READ | unix.PROT_EXEC, true}, {auditArch, unix.SYS_MMAP, unix.PROT_READ, false},
+		{auditArch, 257, 0, 0, true}, {auditArch, 0, 0, 0, true}, {auditArch, 1, 0, 0, false}, {0x40000003, 257, 0, 0, false},
+		{auditArch, unix.SYS_MMAP, 0, unix.PROT_READ | unix.PROT_EXEC, true}, {auditArch, unix.SYS_MMAP, 0, unix.PROT_READ, false},
+		{auditArch, unix.SYS_CLONE, unix.CLONE_VM | unix.CLONE_UNTRACED, 0, true}, {auditArch, unix.SYS_CLONE, unix.CLONE_VM, 0, false},
+		{auditArch, unix.SYS_CLONE, unix.SYS_MMAP, unix.PROT_EXEC, false}, {auditArch, unix.SYS_CLONE3, 0, 0, true},
 	} {
-		words := map[uint32]uint32{seccompArch: c.arch, seccompNr: c.nr, seccompProt: c.prot}
+		words := map[uint32]uint32{seccompArch: c.arch, seccompNr: c.nr, seccompArgs: c.first, seccompProt: c.third}
 		if got := evaluate(t, filter, words) == unix.SECCOMP_RET_TRACE; got != c.stops {
 			t.Errorf("%+v stops: %v", c, got)
 		}
