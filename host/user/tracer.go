@@ -6,6 +6,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 	"unsafe"
@@ -35,7 +36,12 @@ type tracer struct {
 
 	mu     sync.Mutex          // nothing else is locked under it
 	status *syscall.WaitStatus // of the command, once it has ended; under mu
+	// signalledAt is when the command got a signal last, in nanoseconds since 1970; 0 if it has not.
+	signalledAt [lastSignal + 1]atomic.Int64
 }
+
+// lastSignal is the highest number of a signal.
+const lastSignal = 64
 
 // trace begins to follow the processes of the session, and returns when they are traced.
 func (s *session) trace() error {
@@ -213,6 +219,9 @@ func (t *tracer) stopped(k *task, s stop) {
 		t.resume(k, 0)
 	case signal == syscall.SIGTRAP && t.breakHit(k):
 	default:
+		if k.pid == t.command {
+			t.signalledAt[signal].Store(time.Now().UnixNano())
+		}
 		t.signalled(k, signal)
 		t.resume(k, signal)
 	}
