@@ -144,6 +144,45 @@ int main(void) {
 	}
 }
 
+// TestUserSandboxes has a program deny system calls by a filter of its own, which end nevertheless, also those of its child.
+func TestUserSandboxes(t *testing.T) {
+	ktest.Oldest(t)
+	program := buildC(t, `#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+int main(void) {
+	struct sock_filter f[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getppid, 0, 1), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | 77),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getpgrp, 0, 1), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRACE | 5),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+	struct sock_fprog p = {sizeof f / sizeof *f, f};
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &p)) return 1;
+	pid_t child = fork();
+	if (syscall(SYS_getppid) != -1 || errno != 77) return 2;
+	if (syscall(SYS_getpgrp) != -1 || errno != ENOSYS) return 3;
+	if (syscall(SYS_getuid) < 0) return 4;
+	int status;
+	return child ? waitpid(child, &status, 0) == child && status == 9 << 8 ? 9 : 5 : 9;
+}`)
+	for script, want := range map[string]string{
+		`tracepoint:syscalls:sys_exit_getppid,tracepoint:syscalls:sys_exit_getpgrp,tracepoint:syscalls:sys_exit_getuid { @[probe, args.ret < 0 ? args.ret : 0]++; }`: "@[tracepoint:syscalls:sys_exit_getppid, -77]: 2\n@[tracepoint:syscalls:sys_exit_getpgrp, -38]: 2\n@[tracepoint:syscalls:sys_exit_getuid, 0]: 2",
+		`tracepoint:syscalls:sys_enter_getuid,tracepoint:syscalls:sys_enter_prctl { @[probe]++; }`:                                                                   "@[tracepoint:syscalls:sys_enter_prctl]: 1\n@[tracepoint:syscalls:sys_enter_getuid]: 2",
+		`tracepoint:raw_syscalls:sys_exit /args.id == 110 || args.id == 111/ { @[args.id, args.ret]++; }`:                                                            "@[110, -77]: 2\n@[111, -38]: 2",
+	} {
+		out, errs, exit := runUser(t, program, script)
+		if exit != 9 || errs != "" || out != want {
+			t.Errorf("%s: exit code %d, %s\n%s", script, exit, errs, cmp.Diff(want, out))
+		}
+	}
+}
+
 // TestUserServer traces a server of several processes, which answers, starts its workers anew, and ends in order.
 func TestUserServer(t *testing.T) {
 	ktest.Oldest(t)

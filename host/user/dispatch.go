@@ -21,9 +21,13 @@ func (t *tracer) run(k *task, f func(r *runner)) {
 
 // syscallStop is the start or the end of a system call, of a task that was let go on to it.
 func (t *tracer) syscallStop(k *task) {
-	if t.every {
+	if t.every || k.sandboxed() {
 		if message, err := eventMessage(k.tid); err == nil && message == unix.PTRACE_EVENTMSG_SYSCALL_ENTRY {
-			t.entered(k)
+			if t.every {
+				t.entered(k)
+			} else { // the filters come next
+				t.resume(k, 0)
+			}
 			return
 		}
 	}
@@ -34,6 +38,28 @@ func (t *tracer) syscallStop(k *task) {
 			nr = k.nr
 		}
 		t.left(k, &regs, nr)
+	}
+	t.resume(k, 0)
+}
+
+// isOthers reports whether a task has stopped for a filter that is not ours.
+func (t *tracer) isOthers(k *task) bool {
+	if t.filter && !k.sandboxed() {
+		return false
+	}
+	message, err := eventMessage(k.tid)
+	return err == nil && (!t.filter || message != ourFilter)
+}
+
+// refuseCall has a system call fail as it does without a tracer, if a filter asks for one.
+func (t *tracer) refuseCall(k *task) {
+	var regs unix.PtraceRegs
+	if getRegs(k.tid, &regs) == nil {
+		k.nr = callNumber(&regs)
+		k.inCall = t.session.hooks.wantsExit(k.nr)
+		failCall(&regs, unix.ENOSYS)
+		_ = setRegs(k.tid, &regs)
+		_ = setCall(k.tid, -1)
 	}
 	t.resume(k, 0)
 }
@@ -83,6 +109,9 @@ func (t *tracer) entered(k *task) {
 				r.tracepoint(k, &regs, h.anyEnter, func(record []byte) { fillEnter(record, k, &regs) })
 			}
 		})
+	}
+	if k.nr == unix.SYS_SECCOMP || k.nr == unix.SYS_PRCTL && callArgs(&regs)[0] == unix.PR_SET_SECCOMP {
+		k.process.sandboxed = true
 	}
 	k.maps = k.space != nil && k.nr == unix.SYS_MMAP && callArgs(&regs)[2]&unix.PROT_EXEC != 0
 	k.inCall = k.maps || h.wantsExit(k.nr)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"runtime"
+	"slices"
 	"sync/atomic"
 	"time"
 	"unsafe"
@@ -58,7 +59,7 @@ func (s *session) notified() (numbers []int) {
 		return nil
 	}
 	for nr, enter := range s.hooks.enter {
-		if s.hooks.wantsExit(nr) || nr == unix.SYS_MMAP && len(s.hooks.targets) > 0 || nr == unix.SYS_CLONE || nr == unix.SYS_CLONE3 {
+		if s.hooks.wantsExit(nr) || nr == unix.SYS_MMAP && len(s.hooks.targets) > 0 || slices.Contains(watched, nr) {
 			continue
 		}
 		plain := true
@@ -73,6 +74,9 @@ func (s *session) notified() (numbers []int) {
 	}
 	return numbers
 }
+
+// watched are system calls at whose start the tracer has something to do, whatever programs want.
+var watched = []int{unix.SYS_CLONE, unix.SYS_CLONE3, unix.SYS_SECCOMP, unix.SYS_PRCTL}
 
 // takeFile gives a descriptor of a traced process's file.
 func takeFile(pid, file int) (int, error) {

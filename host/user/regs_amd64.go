@@ -39,8 +39,12 @@ func setRegs(tid int, regs *unix.PtraceRegs) error {
 // setCall makes another system call of the one at whose start a task has stopped. Here its number is one of the registers.
 func setCall(int, int) error { return nil }
 
-// endOf makes registers at the end of a system call tell its number, if nr is one.
-func endOf(*unix.PtraceRegs, int) {}
+// endOf makes registers at the end of a system call tell its number, if nr is one: one that was refused has none.
+func endOf(regs *unix.PtraceRegs, nr int) {
+	if nr >= 0 {
+		regs.Orig_rax = uint64(nr)
+	}
+}
 
 // compat reports whether the task runs 32-bit code.
 func compat(regs *unix.PtraceRegs) bool { return regs.Cs == 0x23 }
@@ -57,6 +61,11 @@ func becomeCall(regs *unix.PtraceRegs, nr int, args ...uint64) {
 			*to = args[i]
 		}
 	}
+}
+
+// failCall has the system call at whose start a task has stopped fail instead of being made, together with setCall.
+func failCall(regs *unix.PtraceRegs, errno unix.Errno) {
+	regs.Orig_rax, regs.Rax = ^uint64(0), -uint64(errno)
 }
 
 // again makes a task that has stopped at the end of a system call make the one of the registers, as they were at its start.

@@ -85,6 +85,9 @@ func becomeCall(regs *unix.PtraceRegs, nr int, args ...uint64) {
 	regs.Regs[8] = uint64(nr)
 }
 
+// failCall has the system call at whose start a task has stopped fail instead of being made, together with setCall.
+func failCall(regs *unix.PtraceRegs, errno unix.Errno) { regs.Regs[0] = -uint64(errno) }
+
 // again makes a task that has stopped at the end of a system call make the one of the registers, as they were at its start.
 func again(start unix.PtraceRegs) *unix.PtraceRegs {
 	start.Pc -= syscallSize

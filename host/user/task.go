@@ -69,6 +69,8 @@ func (t *task) asTask(want properties) vm.Task {
 	return v
 }
 
+func (t *task) sandboxed() bool { return t.process != nil && t.process.sandboxed }
+
 // comm is the task's name now. A process may name its threads in several ways, so it is always read; of one that is gone, it is what
 // was read last.
 func (t *task) comm() string {

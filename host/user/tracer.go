@@ -200,6 +200,8 @@ func (t *tracer) handle(s stop) {
 func (t *tracer) stopped(k *task, s stop) {
 	signal := s.status.StopSignal()
 	switch event := s.event(); {
+	case event == unix.PTRACE_EVENT_SECCOMP && t.isOthers(k):
+		t.refuseCall(k)
 	case event == unix.PTRACE_EVENT_SECCOMP:
 		t.entered(k)
 	case signal == syscall.SIGTRAP|0x80:
@@ -229,7 +231,8 @@ func (t *tracer) stopped(k *task, s stop) {
 
 // resume lets a task go on. That it cannot means that it has been killed, of which wait will tell.
 func (t *tracer) resume(k *task, signal unix.Signal) {
-	_ = resume(k.tid, t.every || k.inCall, signal)
+	denied := len(t.session.hooks.exit) > 0 && k.sandboxed() // they end all the same, which is to be seen
+	_ = resume(k.tid, t.every || k.inCall || denied, signal)
 }
 
 // commandStatus may be called from any goroutine.

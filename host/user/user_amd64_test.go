@@ -67,9 +67,10 @@ func TestFilter(t *testing.T) {
 		{auditArch, unix.SYS_MMAP, 0, unix.PROT_READ | unix.PROT_EXEC, true}, {auditArch, unix.SYS_MMAP, 0, unix.PROT_READ, false},
 		{auditArch, unix.SYS_CLONE, unix.CLONE_VM | unix.CLONE_UNTRACED, 0, true}, {auditArch, unix.SYS_CLONE, unix.CLONE_VM, 0, false},
 		{auditArch, unix.SYS_CLONE, unix.SYS_MMAP, unix.PROT_EXEC, false}, {auditArch, unix.SYS_CLONE3, 0, 0, true},
+		{auditArch, unix.SYS_SECCOMP, 0, 0, true}, {auditArch, unix.SYS_PRCTL, unix.PR_SET_SECCOMP, 0, true}, {auditArch, unix.SYS_PRCTL, unix.PR_SET_NAME, 0, false},
 	} {
 		words := map[uint32]uint32{seccompArch: c.arch, seccompNr: c.nr, seccompArgs: c.first, seccompProt: c.third}
-		if got := evaluate(t, filter, words) == unix.SECCOMP_RET_TRACE; got != c.stops {
+		if got := evaluate(t, filter, words)&unix.SECCOMP_RET_ACTION_FULL == unix.SECCOMP_RET_TRACE; got != c.stops {
 			t.Errorf("%+v stops: %v", c, got)
 		}
 	}
