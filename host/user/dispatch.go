@@ -197,7 +197,7 @@ func boolWord(b bool) int {
 // sample has the tasks that are running stop, to be looked at. Those that wait are left alone: some system calls would notice.
 func (t *tracer) sample(h hook) {
 	for _, k := range t.tasks {
-		if k.phase == traced && !k.exitSeen && k.running() && interrupt(k.tid) == nil {
+		if k.phase == traced && !k.exitSeen && k.running() && k.interrupt(true) == nil {
 			k.samples = append(k.samples, h)
 		}
 	}

@@ -174,6 +174,28 @@ func signals(status []byte, mask string) (set signalSet) {
 
 func (s signalSet) has(signal unix.Signal) bool { return s>>(signal-1)&1 != 0 }
 
+// disturbed reports whether a task is about to be given signals, of which one may be known (else 0), that it does not ignore: those it would
+// never have heard of if nobody traced it.
+func disturbed(tid int, signal unix.Signal) bool {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", tid))
+	if err != nil {
+		return true
+	}
+	coming := (signals(status, "SigPnd") | signals(status, "ShdPnd")) &^ signals(status, "SigBlk")
+	if signal != 0 {
+		coming |= setOf(signal)
+	}
+	ignored := signals(status, "SigIgn") | setOf(unix.SIGCHLD, unix.SIGURG, unix.SIGWINCH)&^signals(status, "SigCgt")
+	return coming&^ignored != 0
+}
+
+func setOf(all ...unix.Signal) (set signalSet) {
+	for _, signal := range all {
+		set |= 1 << (signal - 1)
+	}
+	return set
+}
+
 // undelivered reports whether the kernel would not have delivered the signal to a process without a tracer: it drops what the process
 // ignores, and ends the process at once for what only ends it.
 func undelivered(tid int, signal unix.Signal) bool {

@@ -39,9 +39,10 @@ func setRegs(tid int, regs *unix.PtraceRegs) error {
 // setCall makes another system call of the one at whose start a task has stopped. Here its number is one of the registers.
 func setCall(int, int) error { return nil }
 
-// endOf makes registers at the end of a system call tell its number, if nr is one: one that was refused has none.
+// endOf makes registers at the end of a system call tell its number, if nr is one: one that was refused has none. The return from a handler of signals
+// has none for the kernel's programs either.
 func endOf(regs *unix.PtraceRegs, nr int) {
-	if nr >= 0 {
+	if nr >= 0 && nr != unix.SYS_RT_SIGRETURN {
 		regs.Orig_rax = uint64(nr)
 	}
 }

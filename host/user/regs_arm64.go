@@ -94,6 +94,9 @@ func again(start unix.PtraceRegs) *unix.PtraceRegs {
 	return &start
 }
 
+// restartCall does nothing: the result has taken the place of the first argument.
+func restartCall(int, bool, unix.Signal) {}
+
 // syscallSize is the length of the instruction svc.
 const syscallSize = 4
 

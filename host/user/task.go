@@ -25,6 +25,8 @@ type task struct {
 	exitSeen bool
 	exitCode int    // as wait(2) has it, once it exits
 	samples  []hook // that wait for its next stop
+	asked    bool   // it was interrupted by us, which it has not told of yet
+	ran      bool   // when it was, it did not wait
 	pending  stop   // of a task whose parent has not told of it yet
 	inherit  inherited
 	process  *process
@@ -67,6 +69,15 @@ func (t *task) asTask(want properties) vm.Task {
 		v.Cgroups, _ = cgroupsOf(t.tid)
 	}
 	return v
+}
+
+// interrupt has it stop soon. ran says that it does not wait.
+func (t *task) interrupt(ran bool) error {
+	err := interrupt(t.tid)
+	if err == nil {
+		t.asked, t.ran = true, ran
+	}
+	return err
 }
 
 func (t *task) sandboxed() bool { return t.process != nil && t.process.sandboxed }

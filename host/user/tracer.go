@@ -218,6 +218,10 @@ func (t *tracer) stopped(k *task, s stop) {
 		_ = listen(k.tid)
 	case event != 0:
 		t.sampled(k)
+		if k.asked {
+			k.asked = false
+			restartCall(k.tid, k.ran, 0)
+		}
 		t.resume(k, 0)
 	case signal == syscall.SIGTRAP && t.breakHit(k):
 	default:
@@ -225,6 +229,7 @@ func (t *tracer) stopped(k *task, s stop) {
 			t.signalledAt[signal].Store(time.Now().UnixNano())
 		}
 		t.signalled(k, signal)
+		restartCall(k.tid, false, signal)
 		t.resume(k, signal)
 	}
 }
