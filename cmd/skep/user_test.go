@@ -321,6 +321,26 @@ int main(void) {
 	}
 }
 
+// TestUserFunctionsAfterKernel traces a function in user space just when the kernel has been told to trace it no more: its breakpoint is still
+// there.
+func TestUserFunctionsAfterKernel(t *testing.T) {
+	ktest.Need(t, ktest.Root, ktest.RingBuf, ktest.Work, ktest.Uprobe)
+	ktest.Oldest(t)
+	if ktest.Emulated() {
+		t.Skip("guests are slow: the kernel may take longer than is waited for")
+	}
+	w := ktest.StartWork(t, "call", "1000")
+	script := "uprobe:" + w.Binary + ":main.bee { @++; }"
+	s := startSkep(t, "--host=kernel", "-p", fmt.Sprint(w.PID), "-e", script)
+	s.end(os.Interrupt)
+	s = startSkep(t, "--host=user", "-p", fmt.Sprint(w.PID), "-e", script)
+	w.Run()
+	if out, exit := s.end(os.Interrupt); exit != 0 || strings.Join(out, "\n") != "@: 1000" {
+		t.Errorf("exit code %d, %q, %s", exit, out, s.stderr.String())
+	}
+	w.End()
+}
+
 // TestUserFunctionsDetached takes the breakpoints out of a process that goes on.
 func TestUserFunctionsDetached(t *testing.T) {
 	ktest.Oldest(t)

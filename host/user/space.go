@@ -2,10 +2,12 @@ package user
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -145,10 +147,28 @@ func (t *tracer) placeBreaks(k *task) {
 			if (target.path != m.path && (target.ino != m.inode || target.dev != m.dev)) || target.offset < m.offset || target.offset-m.offset >= m.end-m.start {
 				continue
 			}
-			if err := k.space.place(m.start+target.offset-m.offset, target); err != nil {
+			if err := t.place(k.space, m.start+target.offset-m.offset, target); err != nil {
 				t.session.runner.say(saidBreak, fmt.Sprintf("WARNING: a uprobe in %s is not seen in process %d: %v", target.path, k.pid, err))
 			}
 		}
+	}
+}
+
+var errOtherBreak = errors.New("there is a breakpoint of another tracer")
+
+// otherPatience is how long all breakpoints of others are waited for: the kernel takes its own out some time after their end.
+const otherPatience = time.Second
+
+// place puts a breakpoint at an address for a target, when that of another tracer is gone.
+func (t *tracer) place(s *space, addr uint64, target *target) error {
+	for {
+		err := s.place(addr, target)
+		if !errors.Is(err, errOtherBreak) || t.waited >= otherPatience {
+			return err
+		}
+		const step = 10 * time.Millisecond
+		time.Sleep(step)
+		t.waited += step
 	}
 }
 

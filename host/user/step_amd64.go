@@ -61,7 +61,7 @@ func decode(code []byte, word int) (i instruction, err error) {
 	op, at, rex := i.opcode()
 	switch {
 	case op == 0xcc:
-		return i, errors.New("there is a breakpoint of another tracer")
+		return i, errOtherBreak
 	case op == 0x0f05, op == 0x0f34, op == 0xcd, op == 0xce, op == 0xf1, op == 0x9c, op == 0x9d, op == 0xcf, op == 0x0f0b:
 		return i, fmt.Errorf("its instruction (% x) cannot be done in another place", code[:n])
 	case op == 0xc7 && code[at] == 0xf8, op == 0xe3, op&^3 == 0xe0: // xbegin, jrcxz, loops

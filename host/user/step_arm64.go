@@ -58,7 +58,7 @@ func decode(code []byte, wordSize int) (i instruction, err error) {
 	}
 	switch {
 	case word&0xffe0001f == 0xd4200000:
-		return i, fmt.Errorf("there is a breakpoint of another tracer")
+		return i, errOtherBreak
 	case word&0xff000000 == 0xd4000000: // svc, hlt
 		return refuse()
 	case word&0x3b000000 == 0x18000000: // loads from a distance

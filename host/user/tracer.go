@@ -31,6 +31,7 @@ type tracer struct {
 	tid   int // of the thread
 	// closing says that the thread is to end when there are no tasks.
 	closing bool
+	waited  time.Duration // for breakpoints of others
 	// notifier, if not nil, deals with the starts of some system calls.
 	notifier *notifier
 
