@@ -177,6 +177,22 @@ func TestUserRefuses(t *testing.T) {
 	}
 }
 
+// TestUserListsMembers lists what the programs of tracepoints may read.
+func TestUserListsMembers(t *testing.T) {
+	ktest.Oldest(t)
+	for pattern, want := range map[string]string{
+		"sched:*exec":                "tracepoint:sched:sched_process_exec\n    __data_loc char[] filename\n    pid_t pid\n    pid_t old_pid\n",
+		"signal:signal_deliver":      "tracepoint:signal:signal_deliver\n    int sig\n    int errno\n    int code\n",
+		"syscalls:sys_enter_getppid": "tracepoint:syscalls:sys_enter_getppid\n    int __syscall_nr\n",
+	} {
+		var out, errs bytes.Buffer
+		exit := runSkep(t, t.TempDir(), []string{"skep", "--host=user", "-l", "-v", "tracepoint:" + pattern}, &out, &errs)
+		if exit != 0 || errs.String() != "" || out.String() != want {
+			t.Errorf("%s: exit code %d, %s\n%s", pattern, exit, errs.String(), cmp.Diff(want, out.String()))
+		}
+	}
+}
+
 // TestUserNothingToTrace has neither a command nor a process.
 func TestUserNothingToTrace(t *testing.T) {
 	ktest.Oldest(t)
