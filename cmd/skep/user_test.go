@@ -177,6 +177,25 @@ func TestUserRefuses(t *testing.T) {
 	}
 }
 
+// TestUserForeign has the system calls of a 32-bit program, and one of those by a 64-bit program, which have other numbers.
+func TestUserForeign(t *testing.T) {
+	ktest.Oldest(t)
+	if runtime.GOARCH != "amd64" {
+		t.Skip("this processor has no such programs")
+	}
+	source := `static long call(long nr, long a, long b) { long r; asm volatile("int $0x80" : "=a"(r) : "a"(nr), "b"(a), "c"(b) : "memory"); return r; }
+void _start(void) { for (int i = 0; i < 3; i++) call(20, i, 5); call(1, 37, 0); }`
+	const script = `tracepoint:raw_syscalls:sys_enter /args.id == 20/ { @enter = sum(args.args[0] + 10 * args.args[1]); } tracepoint:raw_syscalls:sys_exit /args.id == 20/ { @pid[args.ret == pid]++; }
+		tracepoint:syscalls:sys_enter_writev,tracepoint:syscalls:sys_exit_writev { @named++; }`
+	for _, bits := range []string{"-m32", "-m64"} {
+		program := buildC(t, source, bits, "-fno-pic", "-nostdlib", "-static", "-no-pie")
+		out, errs, exit := runUser(t, program, script)
+		if want := "@enter: 153\n@pid[true]: 3"; exit != 37 || errs != "" || out != want {
+			t.Errorf("%s: exit code %d, %s\n%s", bits, exit, errs, cmp.Diff(want, out))
+		}
+	}
+}
+
 // TestUserListsMembers lists what the programs of tracepoints may read.
 func TestUserListsMembers(t *testing.T) {
 	ktest.Oldest(t)

@@ -22,7 +22,8 @@ func (t *tracer) run(k *task, f func(r *runner)) {
 // syscallStop is the start or the end of a system call, of a task that was let go on to it.
 func (t *tracer) syscallStop(k *task) {
 	if t.every || k.sandboxed() {
-		if message, err := eventMessage(k.tid); err == nil && message == unix.PTRACE_EVENTMSG_SYSCALL_ENTRY {
+		if arch, starts := callArch(k.tid); starts {
+			k.foreign = arch != auditArch
 			if t.every {
 				t.entered(k)
 			} else { // the filters come next
@@ -90,7 +91,7 @@ func (t *tracer) entered(k *task) {
 	if known {
 		keepTraced(k, &regs)
 	}
-	if !known || compat(&regs) || t.session.disabled.Load() && (k.space == nil || t.closing) {
+	if !known || t.session.disabled.Load() && (k.space == nil || t.closing) {
 		k.inCall = false
 		t.resume(k, 0)
 		return
@@ -100,15 +101,20 @@ func (t *tracer) entered(k *task) {
 	if k.stub && k.nr == unix.SYS_READ {
 		// It began before the tracing, and has only been begun again.
 		k.stub = false
-	} else if enter := h.enter[k.nr]; len(enter) > 0 || len(h.anyEnter) > 0 {
+	} else if enter := h.enter[k.nr]; len(enter) > 0 && !k.foreign || len(h.anyEnter) > 0 {
 		t.run(k, func(r *runner) {
-			if len(enter) > 0 {
+			if len(enter) > 0 && !k.foreign {
 				r.syscall(k, &regs, uint64(k.nr), enter)
 			}
 			if len(h.anyEnter) > 0 {
 				r.tracepoint(k, &regs, h.anyEnter, func(record []byte) { fillEnter(record, k, &regs) })
 			}
 		})
+	}
+	if k.foreign {
+		k.maps, k.inCall = false, len(h.anyExit) > 0
+		t.resume(k, 0)
+		return
 	}
 	if k.nr == unix.SYS_SECCOMP || k.nr == unix.SYS_PRCTL && callArgs(&regs)[0] == unix.PR_SET_SECCOMP {
 		k.process.sandboxed = true
@@ -128,7 +134,10 @@ func (t *tracer) left(k *task, regs *unix.PtraceRegs, nr int) {
 	k.maps = false
 	h := &t.session.hooks
 	exit := h.exit[callNumber(regs)]
-	if compat(regs) || len(exit) == 0 && len(h.anyExit) == 0 {
+	if k.foreign || compat(regs) { // the kernel has no tracepoints of these by name
+		exit = nil
+	}
+	if len(exit) == 0 && len(h.anyExit) == 0 {
 		return
 	}
 	t.run(k, func(r *runner) {

@@ -92,9 +92,16 @@ func putInt(to []byte, v uint64) {
 func fillEnter(record []byte, k *task, regs *unix.PtraceRegs) {
 	binary.NativeEndian.PutUint32(record[commonPID:], uint32(k.tid))
 	binary.NativeEndian.PutUint64(record[8:], uint64(callNumber(regs)))
-	for i, arg := range callArgs(regs) {
+	for i, arg := range k.callArgs(regs) {
 		binary.NativeEndian.PutUint64(record[16+8*i:], arg)
 	}
+}
+
+func (k *task) callArgs(regs *unix.PtraceRegs) [6]uint64 {
+	if k.foreign {
+		return foreignArgs(regs)
+	}
+	return callArgs(regs)
 }
 
 // fillExit writes the record of raw_syscalls:sys_exit {long id; long ret}.

@@ -28,6 +28,11 @@ func callArgs(regs *unix.PtraceRegs) [6]uint64 {
 	return [6]uint64{regs.Rdi, regs.Rsi, regs.Rdx, regs.R10, regs.R8, regs.R9}
 }
 
+// foreignArgs are those of a system call of 32-bit programs.
+func foreignArgs(regs *unix.PtraceRegs) [6]uint64 {
+	return [6]uint64{regs.Rbx, regs.Rcx, regs.Rdx, regs.Rsi, regs.Rdi, regs.Rbp}
+}
+
 func getRegs(tid int, regs *unix.PtraceRegs) error {
 	return ptrace(unix.PTRACE_GETREGS, tid, 0, uintptr(unsafe.Pointer(regs)))
 }
@@ -42,7 +47,7 @@ func setCall(int, int) error { return nil }
 // endOf makes registers at the end of a system call tell its number, if nr is one: one that was refused has none. The return from a handler of signals
 // has none for the kernel's programs either.
 func endOf(regs *unix.PtraceRegs, nr int) {
-	if nr >= 0 && nr != unix.SYS_RT_SIGRETURN {
+	if nr >= 0 && callNumber(regs) == -1 && nr != unix.SYS_RT_SIGRETURN {
 		regs.Orig_rax = uint64(nr)
 	}
 }

@@ -40,6 +40,9 @@ func callResult(regs *unix.PtraceRegs) uint64 { return regs.Regs[0] }
 // callArgs are right at the start of the call: the result takes the place of the first.
 func callArgs(regs *unix.PtraceRegs) [6]uint64 { return [6]uint64(regs.Regs[:6]) }
 
+// foreignArgs are those of a system call of 32-bit programs, whose registers are the lower ones.
+func foreignArgs(regs *unix.PtraceRegs) [6]uint64 { return callArgs(regs) }
+
 // Register sets as core files have them.
 const (
 	setStatus     = 1     // NT_PRSTATUS

@@ -21,6 +21,7 @@ type task struct {
 	phase    phase
 	inCall   bool // it is to stop at the end of the system call nr, too
 	nr       int
+	foreign  bool // the last system call that was looked at is one of 32-bit programs, whose numbers are others
 	stub     bool // it is the stub of -c, whose read at the gate began before tracing
 	exitSeen bool
 	exitCode int    // as wait(2) has it, once it exits
