@@ -71,24 +71,26 @@ func TestUserExit(t *testing.T) {
 // TestUserKilled kills skep while it traces: a command ends with it, and a process that it has attached to goes on.
 func TestUserKilled(t *testing.T) {
 	ktest.Oldest(t)
-	s := startSkep(t, "--host=user", "-c", "sleep 1000", "-e", `tracepoint:syscalls:sys_enter_* { @++; } interval:ms:10 { printf("%d\n", cpid); }`)
-	var pid int
-	if !s.lines.Scan() {
-		t.Fatal("no output: ", s.stderr.String())
-	}
-	fmt.Sscan(s.lines.Text(), &pid)
-	fd, err := unix.PidfdOpen(pid, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(fd)
-	s.end(os.Kill)
-	if n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 10000); n != 1 {
-		t.Errorf("the command lives on 10 s after skep: %v", err)
+	for _, events := range []string{"tracepoint:syscalls:sys_enter_*", "tracepoint:raw_syscalls:sys_enter", "tracepoint:sched:sched_process_exec"} {
+		s := startSkep(t, "--host=user", "-c", "sleep 1000", "-e", events+` { @++; } interval:ms:10 { printf("%d\n", cpid); }`)
+		var pid int
+		if !s.lines.Scan() {
+			t.Fatal("no output: ", s.stderr.String())
+		}
+		fmt.Sscan(s.lines.Text(), &pid)
+		fd, err := unix.PidfdOpen(pid, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Close(fd)
+		s.end(os.Kill)
+		if n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 10000); n != 1 {
+			t.Errorf("%s: the command lives on 10 s after skep: %v", events, err)
+		}
 	}
 
 	w := ktest.StartWork(t, "getppid", "100")
-	s = startSkep(t, "--host=user", "-p", fmt.Sprint(w.PID), "-e", `tracepoint:syscalls:sys_enter_getppid { @++; }`)
+	s := startSkep(t, "--host=user", "-p", fmt.Sprint(w.PID), "-e", `tracepoint:syscalls:sys_enter_getppid { @++; }`)
 	s.end(os.Kill)
 	w.Run()
 	w.End()
