@@ -16,7 +16,7 @@ const (
 	ownPatience  = 5 * time.Second // how long the command may take to end after a signal that it has got, too
 	killPatience = 2 * time.Second // and after SIGTERM
 	// seenPatience is how long a tracer may take to see a signal that the command has got together with skep.
-	seenPatience = 50 * time.Millisecond
+	seenPatience = 100 * time.Millisecond
 	// together is the most between two parts of one signal to a process group.
 	together = time.Second
 )
