@@ -87,13 +87,15 @@ func keepTraced(k *task, regs *unix.PtraceRegs) {
 // entered is the start of a system call.
 func (t *tracer) entered(k *task) {
 	var regs unix.PtraceRegs
-	known := getRegs(k.tid, &regs) == nil
-	if known {
-		keepTraced(k, &regs)
-	}
-	if !known || t.session.disabled.Load() && (k.space == nil || t.closing) {
+	if getRegs(k.tid, &regs) != nil {
 		k.inCall = false
 		t.resume(k, 0)
+		return
+	}
+	defer t.resume(k, 0)
+	defer keepTraced(k, &regs) // when programs have seen what was asked for
+	if t.session.disabled.Load() && (k.space == nil || t.closing) {
+		k.inCall = false
 		return
 	}
 	k.nr = callNumber(&regs)
@@ -113,7 +115,6 @@ func (t *tracer) entered(k *task) {
 	}
 	if k.foreign {
 		k.maps, k.inCall = false, len(h.anyExit) > 0
-		t.resume(k, 0)
 		return
 	}
 	if k.nr == unix.SYS_SECCOMP || k.nr == unix.SYS_PRCTL && callArgs(&regs)[0] == unix.PR_SET_SECCOMP {
@@ -121,7 +122,6 @@ func (t *tracer) entered(k *task) {
 	}
 	k.maps = k.space != nil && k.nr == unix.SYS_MMAP && callArgs(&regs)[2]&unix.PROT_EXEC != 0
 	k.inCall = k.maps || h.wantsExit(k.nr)
-	t.resume(k, 0)
 }
 
 // left is the end of a system call; nr is -1 if its start was not seen.
