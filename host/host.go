@@ -117,9 +117,12 @@ type ProgramTimer interface {
 	TimeRuns(program string, n int) (time.Duration, error)
 }
 
-// Command is a Session that waits for the command of -c itself, since it traces it. ok is false until the command has ended.
+// Command is a Session that waits for the command of -c itself, since it traces it.
 type Command interface {
+	// ExitStatus tells how the command has ended. ok is false until it has.
 	ExitStatus() (status syscall.WaitStatus, ok bool)
+	// Signalled reports whether the command has got a signal since then.
+	Signalled(signal syscall.Signal, since time.Time) bool
 }
 
 // Map is a map of a session as user space sees it. Keys and values are bytes in the machine's order; per-CPU values come as one

@@ -3,7 +3,7 @@ package probe
 // instructionStart reports whether an offset in code, which begins with an instruction, is the start of one. It is not known for code
 // that is none.
 func instructionStart(arch string, code []byte, offset uint64) (is, known bool) {
-	if arch != "amd64" {
+	if !isX86(arch) {
 		return offset%4 == 0, true
 	}
 	at := uint64(0)
@@ -11,7 +11,7 @@ func instructionStart(arch string, code []byte, offset uint64) (is, known bool) 
 		if at >= uint64(len(code)) {
 			return false, false
 		}
-		n := x86Length(code[at:])
+		n := InstructionLength(arch, code[at:])
 		if n == 0 {
 			return false, false
 		}
@@ -22,13 +22,15 @@ func instructionStart(arch string, code []byte, offset uint64) (is, known bool) 
 
 // InstructionLength is the length in bytes of the instruction that code begins with, 0 if it is not known.
 func InstructionLength(arch string, code []byte) int {
-	if arch != "amd64" {
+	if !isX86(arch) {
 		return min(len(code), 4)
 	}
-	return x86Length(code)
+	return x86Length(code, arch == "amd64")
 }
 
-// Shapes of what follows an opcode of x86-64: bits that can be combined.
+func isX86(arch string) bool { return arch == "amd64" || arch == "386" }
+
+// Shapes of what follows an opcode of x86: bits that can be combined.
 const (
 	xModRM = 1 << iota
 	xImm8
@@ -38,8 +40,8 @@ const (
 	xBad
 )
 
-// x86Length is the length of the first instruction of code, or 0 if there is none.
-func x86Length(code []byte) int {
+// x86Length is the length of the first instruction of code, of 64 or 32 bits, or 0 if there is none.
+func x86Length(code []byte, long bool) int {
 	i := 0
 	narrow, wide, short := false, false, false // operands of 16 and of 64 bits, addresses of 32
 prefixes:
@@ -50,7 +52,7 @@ prefixes:
 		case b == 0x67:
 			short = true
 		case b == 0xf0, b == 0xf2, b == 0xf3, b == 0x2e, b == 0x36, b == 0x3e, b == 0x26, b == 0x64, b == 0x65:
-		case b>>4 == 4: // REX, which stands right before the opcode
+		case b>>4 == 4 && long: // REX, which stands right before the opcode
 			wide = b&8 != 0
 			i++
 			break prefixes
@@ -67,6 +69,7 @@ prefixes:
 	op := at(i)
 	i++
 	shape, imm := 0, 0
+	isVector := long || at(i)>>6 == 3 // in 32 bits, such opcodes with an operand in memory are others
 	switch {
 	case op == 0x0f && at(i) == 0x38:
 		i, shape = i+2, xModRM
@@ -75,22 +78,26 @@ prefixes:
 	case op == 0x0f:
 		shape = x86TwoByte(at(i))
 		i++
-	case op == 0xc5: // VEX
+	case op == 0xc5 && isVector: // VEX
 		shape = x86Vector(1, at(i+1))
 		i += 2
-	case op == 0xc4:
+	case op == 0xc4 && isVector:
 		shape = x86Vector(at(i)&31, at(i+2))
 		i += 3
 	case op == 0x8f && at(i)&31 >= 8: // XOP
 		shape = xModRM | [...]int{xImm8, 0, xImm4, xBad}[min(at(i)&31-8, 3)]
 		i += 3
-	case op == 0x62: // EVEX
+	case op == 0x62 && isVector: // EVEX
 		shape = x86Vector(at(i)&7, at(i+3))
 		i += 4
 	default:
-		shape = x86OneByte(op)
+		if shape = x86OneByte(op); !long {
+			shape = x86ShortByte(op, shape)
+		}
 		switch {
-		case op >= 0xa0 && op <= 0xa3 && short:
+		case op >= 0xa0 && op <= 0xa3 && !long && short:
+			imm = 2
+		case op >= 0xa0 && op <= 0xa3 && (short || !long):
 			imm = 4
 		case op >= 0xa0 && op <= 0xa3:
 			imm = 8
@@ -107,7 +114,11 @@ prefixes:
 	if shape&xBad != 0 {
 		return 0
 	}
-	if shape&xModRM != 0 {
+	switch {
+	case shape&xModRM == 0:
+	case short && !long:
+		i += x86ShortOperand(at(i))
+	default:
 		i += x86Operand(at(i), at(i+1))
 	}
 	if shape&xImm8 != 0 {
@@ -147,6 +158,36 @@ func x86Operand(modRM, sib byte) int {
 		n += 4
 	}
 	return n
+}
+
+// x86ShortOperand is the same with addresses of 16 bits.
+func x86ShortOperand(modRM byte) int {
+	switch mod, rm := modRM>>6, modRM&7; {
+	case mod == 1:
+		return 2
+	case mod == 2, mod == 0 && rm == 6:
+		return 3
+	}
+	return 1
+}
+
+// x86ShortByte is x86OneByte for 32 bits, which have opcodes that 64 bits have not.
+func x86ShortByte(op byte, long int) int {
+	switch {
+	case op < 0x40 && op&7 >= 6, op >= 0x40 && op <= 0x4f, op == 0x60, op == 0x61, op == 0xce, op == 0xd6:
+		return 0
+	case op == 0x62, op == 0xc4, op == 0xc5:
+		return xModRM
+	case op == 0x82:
+		return xModRM | xImm8
+	case op == 0x9a, op == 0xea:
+		return xImmZ | xImm16
+	case op == 0xd4, op == 0xd5:
+		return xImm8
+	case op == 0xe8, op == 0xe9:
+		return xImmZ
+	}
+	return long
 }
 
 func x86OneByte(op byte) int {

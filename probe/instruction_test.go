@@ -71,8 +71,24 @@ bad 66
 		} else {
 			bytes = append(bytes, 0x90, 0x90, 0x90, 0x90)
 		}
-		if got := x86Length(bytes); got != want {
+		if got := x86Length(bytes, true); got != want {
 			t.Errorf("%s: %d bytes, not %d", line, got, want)
+		}
+	}
+}
+
+// TestX86LengthShort has instructions that are others in 32 bits.
+func TestX86LengthShort(t *testing.T) {
+	for code, want := range map[string]int{
+		"40": 1, "4889e5": 1, "06": 1, "60": 1, "a144332211": 5, "67a12211": 4, "c5f877": 3, "c508": 2, "6208": 2, "9a443322118877": 7,
+		"8b0544332211": 6, "678b4604": 4, "67668b062211": 6, "66e82211": 4, "e844332211": 5, "d40a": 2, "b844332211": 5,
+	} {
+		bytes, err := hex.DecodeString(code + "90909090")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := x86Length(bytes, false); got != want {
+			t.Errorf("%s: %d bytes, not %d", code, got, want)
 		}
 	}
 }
@@ -80,8 +96,10 @@ bad 66
 func FuzzX86Length(f *testing.F) {
 	f.Add([]byte{0x62, 0xf1, 0x7c})
 	f.Fuzz(func(t *testing.T, code []byte) {
-		if n := x86Length(code); n < 0 || n > len(code) || n > 15 {
-			t.Errorf("%x: %d", code, n)
+		for _, long := range []bool{true, false} {
+			if n := x86Length(code, long); n < 0 || n > len(code) || n > 15 {
+				t.Errorf("%x, long %v: %d", code, long, n)
+			}
 		}
 	})
 }

@@ -117,16 +117,19 @@ func (l *listing) tracepoints(rest string) error {
 }
 
 func (l *listing) format(cat, ev string) {
-	f, err := l.c.Format(cat, ev)
-	if err != nil {
-		return
+	if f, err := l.c.Format(cat, ev); err == nil {
+		f.List(l.w)
 	}
+}
+
+// List writes the fields of a record as listings show them, one a line.
+func (f *Format) List(w io.Writer) {
 	for _, field := range f.Fields {
 		array := ""
 		if field.Array > 0 {
 			array = fmt.Sprintf("[%d]", field.Array)
 		}
-		fmt.Fprintf(l.w, "    %s %s%s\n", field.Type, field.Name, array)
+		fmt.Fprintf(w, "    %s %s%s\n", field.Type, field.Name, array)
 	}
 }
 

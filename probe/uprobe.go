@@ -297,14 +297,17 @@ func (u *uprobes) atInstruction(start, distance uint64, name string) error {
 
 // machine is the architecture of a 64-bit ELF file, or "".
 func machine(header [20]byte) string {
-	if elf.Class(header[elf.EI_CLASS]) != elf.ELFCLASS64 {
-		return ""
-	}
-	switch elf.Machine(binary.LittleEndian.Uint16(header[18:])) {
+	switch long := elf.Class(header[elf.EI_CLASS]) == elf.ELFCLASS64; elf.Machine(binary.LittleEndian.Uint16(header[18:])) {
 	case elf.EM_X86_64:
-		return "amd64"
+		if long {
+			return "amd64"
+		}
+	case elf.EM_386:
+		return "386"
 	case elf.EM_AARCH64:
-		return "arm64"
+		if long {
+			return "arm64"
+		}
 	}
 	return ""
 }

@@ -26,9 +26,12 @@ type Child struct {
 	gate    *os.File // closing it unwritten ends the process before the command starts
 	status  *os.File // from which the stub tells that the command cannot be run
 	done    chan struct{}
-	ended   atomic.Bool
-	failure error            // once done: why the command could not be run
-	state   *os.ProcessState // once done: how it ended; nil if its tracer has found that out
+	hurry   chan struct{} // asks not to wait any longer for the command to end
+	asked   time.Time     // when the user wanted it to end last; of who handles signals
+	// released says that the command has been let go, killed that it has been sent SIGKILL.
+	released, killed, ended atomic.Bool
+	failure                 error            // once done: why the command could not be run
+	state                   *os.ProcessState // once done: how it ended; nil if its tracer has found that out
 }
 
 const childName = "skep: child"
@@ -42,7 +45,7 @@ func StartChild(words ...string) (*Child, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s does not exist or is not executable", words[0])
 	}
-	c := &Child{command: words[0], done: make(chan struct{})}
+	c := &Child{command: words[0], done: make(chan struct{}), hurry: make(chan struct{}, 1)}
 	if err := c.start(append([]string{childName, path}, words...)); err != nil {
 		return nil, fmt.Errorf("starting %s: %w", words[0], err)
 	}
@@ -127,6 +130,7 @@ func (c *Child) settle() {
 
 // release lets the command start.
 func (c *Child) release() error {
+	c.released.Store(true)
 	_, err := c.gate.Write([]byte{1})
 	c.gate.Close()
 	if err != nil && !c.ended.Load() {
@@ -135,22 +139,14 @@ func (c *Child) release() error {
 	return nil
 }
 
-// childPatience is how long the command may take to end after SIGTERM.
-const childPatience = 200 * time.Millisecond
-
 // end ends the command if it still runs.
 func (c *Child) end() {
 	c.gate.Close()
 	if c.ended.Load() {
 		return
 	}
-	c.process.Signal(syscall.SIGTERM)
-	select {
-	case <-c.done:
-	case <-time.After(childPatience):
-		c.process.Kill()
-		<-c.done
-	}
+	c.terminate()
+	<-c.done
 }
 
 // Stop ends a child that no run has taken over.

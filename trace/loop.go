@@ -143,7 +143,7 @@ func (r *run) run(ctx context.Context) (int, error) {
 			return 1, fmt.Errorf("telling that the probes are attached: %w", err)
 		}
 	}
-	if r.opt.Child != nil {
+	if r.opt.Child != nil && !r.stopping.Load() {
 		if err := r.releaseChild(ctx); err != nil {
 			r.session.Disable()
 			return 1, err
@@ -169,6 +169,7 @@ func (r *run) run(ctx context.Context) (int, error) {
 		r.loop(ctx)
 	}
 
+	r.stop() // if it has ended by itself
 	r.session.Disable()
 	if r.player != nil && !r.exited {
 		r.playRest(ctx)
@@ -238,7 +239,7 @@ func (r *run) finish() {
 func (r *run) result() (int, error) {
 	switch err := r.out.err; {
 	case err == nil:
-		if c := r.opt.Child; c != nil && r.opt.ChildStatus && !r.exitGiven {
+		if c := r.opt.Child; c != nil && !r.exitGiven {
 			if code, ok := c.exitStatus(r.session); ok {
 				return code, nil
 			}

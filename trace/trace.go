@@ -44,10 +44,9 @@ type Options struct {
 	// Trials are probe.Test or probe.Bench: the probes of that kind run one after the other, in place of waiting for events.
 	Trials probe.Kind
 
-	// Child is the command of -c, started but waiting; it is let go when the probes are attached, and its end ends the run.
+	// Child is the command of -c, started but waiting; it is let go when the probes are attached, and its end ends the run. Its exit status is
+	// that of the run, unless the script has given one.
 	Child *Child
-	// ChildStatus makes the command's exit status that of the run, unless the script has given one.
-	ChildStatus bool
 	// PID is the process of -p: its end ends the run.
 	PID int
 
@@ -62,7 +61,7 @@ type Options struct {
 	Notify io.Writer
 	// Main, if not nil, has functions that the goroutine that called Run is to call meanwhile; see host.Options.
 	Main <-chan func()
-	// Signals ends the run: the first one in order, the second at once. nil: SIGINT, SIGTERM and SIGHUP of this process.
+	// Signals ends the run: the first one in order, the second at once; while the command runs, they end the command. nil: SIGINT, SIGTERM and SIGHUP of this process.
 	Signals <-chan os.Signal
 	// Warn is told of probes that could not be attached while others could; nil: they are printed as warnings.
 	Warn func(*host.AttachError)
@@ -127,6 +126,7 @@ func Run(ctx context.Context, session host.Session, unit *lower.Unit, opt Option
 		case s := <-signals:
 			switch {
 			case s == syscall.SIGPIPE:
+			case r.endsCommand(s):
 			case stopped.IsZero():
 				stopped = time.Now()
 				r.interrupt()

@@ -38,12 +38,19 @@ func listUser(env *environment, o *options) int {
 	if search == "" {
 		search = "tracepoint:*:*"
 	}
-	points, err := user.NewCatalog().Expand(search, probe.ExpandOptions{})
+	catalog := user.NewCatalog()
+	points, err := catalog.Expand(search, probe.ExpandOptions{})
 	if err != nil {
 		return fail(env, err)
 	}
 	for _, p := range points {
 		fmt.Fprintln(env.stdout, p.Name)
+		if p.Kind != probe.Tracepoint || !o.verbose {
+			continue
+		}
+		if f, err := catalog.Format(p.Category, p.Event); err == nil {
+			f.List(env.stdout)
+		}
 	}
 	return 0
 }

@@ -227,7 +227,7 @@ func (t *tracing) trace(unit *lower.Unit) (exit int, err error) {
 			return 0, err
 		}
 		defer opt.Child.Stop()
-		load.Child, opt.ChildStatus = opt.Child.PID(), t.place.traces
+		load.Child = opt.Child.PID()
 	}
 	load.Notice = t.warnOnce
 	session, err := t.load(unit, unit.Attach, load)

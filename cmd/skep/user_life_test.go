@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -107,6 +108,141 @@ func TestUserLife(t *testing.T) {
 	} {
 		if diff := cmp.Diff(want, run(self, "-q", "-o", "maps", "--host=user", "-c", program, "-e", script)); diff != "" {
 			t.Errorf("%s: alone (-) and traced (+) it sees:\n%s", script, diff)
+		}
+	}
+}
+
+// TestUserUntraced has processes that are not to be traced, by both system calls that can ask for that.
+func TestUserUntraced(t *testing.T) {
+	ktest.Oldest(t)
+	program := buildC(t, `#include <linux/sched.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+__attribute__((noinline)) int light(int n) { return n; }
+static int ends(long child) {
+	int status;
+	if (child == 0) _exit(light(syscall(SYS_getppid) == 0 ? 8 : 7));
+	return waitpid(child, &status, 0) == child && status == 7 << 8;
+}
+int main(void) {
+	struct clone_args a = {.flags = CLONE_UNTRACED, .exit_signal = SIGCHLD};
+	light(1);
+	if (!ends(syscall(SYS_clone, CLONE_UNTRACED | SIGCHLD, 0, 0, 0, 0))) return 1;
+	return ends(syscall(SYS_clone3, &a, sizeof a)) ? 9 : 2;
+}`)
+	for script, want := range map[string]string{
+		`uprobe:$:light { @++; }`:                        "@: 3",
+		`tracepoint:syscalls:sys_enter_getppid { @++; }`: "@: 2",
+		`tracepoint:syscalls:sys_enter_clone,tracepoint:syscalls:sys_enter_clone3,tracepoint:syscalls:sys_exit_getppid { @++; }`: "@: 4",
+		`tracepoint:raw_syscalls:sys_enter { if (args.id == 110) { @++; } }`:                                                     "@: 2",
+	} {
+		out, errs, exit := runUser(t, program, strings.ReplaceAll(script, "$", program))
+		if exit != 9 || errs != "" || out != want {
+			t.Errorf("%s: exit code %d, %q, %s; want %s", script, exit, out, errs, want)
+		}
+	}
+}
+
+// TestUserUndisturbed has a program wait in ways that only signals end, while its children end, which it ignores; while it is attached to,
+// too.
+func TestUserUndisturbed(t *testing.T) {
+	ktest.Oldest(t)
+	if runtime.GOARCH != "amd64" {
+		t.Skip("elsewhere it is disturbed: see docs/differences.md")
+	}
+	program := buildC(t, `#include <signal.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <time.h>
+#include <unistd.h>
+int main(int n, char **v) {
+	int p[2], q[2], e = epoll_create1(0);
+	pipe(p);
+	pipe(q);
+	struct epoll_event add = {.events = EPOLLIN}, got;
+	epoll_ctl(e, EPOLL_CTL_ADD, p[0], &add);
+	signal(SIGUSR1, SIG_IGN);
+	if (fork() == 0) {
+		for (int i = 0; i < 20; i++) {
+			kill(getppid(), SIGCHLD);
+			kill(getppid(), SIGUSR1);
+			usleep(2000);
+		}
+		char line[8];
+		if (n > 1) read(0, line, 1);
+		write(p[1], "x", 1);
+		_exit(0);
+	}
+	if (n > 1) write(1, "waits\n", 6);
+	return epoll_wait(e, &got, 1, -1) == 1 ? 5 : 6;
+}`)
+	for _, script := range []string{`tracepoint:sched:sched_process_exec { @++; }`, `tracepoint:raw_syscalls:sys_enter { @++; }`, `profile:hz:999 { @++; }`} {
+		if _, errs, exit := runUser(t, program, script); exit != 5 || errs != "" {
+			t.Errorf("%s: exit code %d, %s", script, exit, errs)
+		}
+	}
+	app := exec.Command(program, "attached")
+	in, err := app.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := app.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := app.Start(); err != nil {
+		t.Fatal(err)
+	}
+	bufio.NewScanner(out).Scan()
+	for range 3 {
+		s := startSkep(t, "--host=user", "-p", fmt.Sprint(app.Process.Pid), "-e", `tracepoint:syscalls:sys_enter_getppid { @++; }`)
+		if _, exit := s.end(os.Interrupt); exit != 0 {
+			t.Errorf("exit code %d, %s", exit, s.stderr.String())
+		}
+	}
+	in.Close()
+	if _ = app.Wait(); app.ProcessState.ExitCode() != 5 {
+		t.Errorf("attached: exit code %d", app.ProcessState.ExitCode())
+	}
+}
+
+// TestUserSandboxes has a program deny system calls by a filter of its own, which end nevertheless, also those of its child.
+func TestUserSandboxes(t *testing.T) {
+	ktest.Oldest(t)
+	program := buildC(t, `#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+int main(void) {
+	struct sock_filter f[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getppid, 0, 1), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | 77),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getpgrp, 0, 1), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRACE | 5),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+	struct sock_fprog p = {sizeof f / sizeof *f, f};
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &p)) return 1;
+	pid_t child = fork();
+	if (syscall(SYS_getppid) != -1 || errno != 77) return 2;
+	if (syscall(SYS_getpgrp) != -1 || errno != ENOSYS) return 3;
+	if (syscall(SYS_getuid) < 0) return 4;
+	int status;
+	return child ? waitpid(child, &status, 0) == child && status == 9 << 8 ? 9 : 5 : 9;
+}`)
+	for script, want := range map[string]string{
+		`tracepoint:syscalls:sys_exit_getppid,tracepoint:syscalls:sys_exit_getpgrp,tracepoint:syscalls:sys_exit_getuid { @[probe, args.ret < 0 ? args.ret : 0]++; }`: "@[tracepoint:syscalls:sys_exit_getppid, -77]: 2\n@[tracepoint:syscalls:sys_exit_getpgrp, -38]: 2\n@[tracepoint:syscalls:sys_exit_getuid, 0]: 2",
+		`tracepoint:syscalls:sys_enter_getuid,tracepoint:syscalls:sys_enter_prctl { @[probe]++; }`:                                                                   "@[tracepoint:syscalls:sys_enter_prctl]: 1\n@[tracepoint:syscalls:sys_enter_getuid]: 2",
+		`tracepoint:raw_syscalls:sys_exit /args.id == 110 || args.id == 111/ { @[args.id, args.ret]++; }`:                                                            "@[110, -77]: 2\n@[111, -38]: 2",
+	} {
+		out, errs, exit := runUser(t, program, script)
+		if exit != 9 || errs != "" || out != want {
+			t.Errorf("%s: exit code %d, %s\n%s", script, exit, errs, cmp.Diff(want, out))
 		}
 	}
 }

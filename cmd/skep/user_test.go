@@ -7,10 +7,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
 	"skep/internal/ktest"
@@ -69,24 +71,26 @@ func TestUserExit(t *testing.T) {
 // TestUserKilled kills skep while it traces: a command ends with it, and a process that it has attached to goes on.
 func TestUserKilled(t *testing.T) {
 	ktest.Oldest(t)
-	s := startSkep(t, "--host=user", "-c", "sleep 1000", "-e", `tracepoint:syscalls:sys_enter_* { @++; } interval:ms:10 { printf("%d\n", cpid); }`)
-	var pid int
-	if !s.lines.Scan() {
-		t.Fatal("no output: ", s.stderr.String())
-	}
-	fmt.Sscan(s.lines.Text(), &pid)
-	fd, err := unix.PidfdOpen(pid, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(fd)
-	s.end(os.Kill)
-	if n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 10000); n != 1 {
-		t.Errorf("the command lives on 10 s after skep: %v", err)
+	for _, events := range []string{"tracepoint:syscalls:sys_enter_*", "tracepoint:raw_syscalls:sys_enter", "tracepoint:sched:sched_process_exec"} {
+		s := startSkep(t, "--host=user", "-c", "sleep 1000", "-e", events+` { @++; } interval:ms:10 { printf("%d\n", cpid); }`)
+		var pid int
+		if !s.lines.Scan() {
+			t.Fatal("no output: ", s.stderr.String())
+		}
+		fmt.Sscan(s.lines.Text(), &pid)
+		fd, err := unix.PidfdOpen(pid, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Close(fd)
+		s.end(os.Kill)
+		if n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 10000); n != 1 {
+			t.Errorf("%s: the command lives on 10 s after skep: %v", events, err)
+		}
 	}
 
 	w := ktest.StartWork(t, "getppid", "100")
-	s = startSkep(t, "--host=user", "-p", fmt.Sprint(w.PID), "-e", `tracepoint:syscalls:sys_enter_getppid { @++; }`)
+	s := startSkep(t, "--host=user", "-p", fmt.Sprint(w.PID), "-e", `tracepoint:syscalls:sys_enter_getppid { @++; }`)
 	s.end(os.Kill)
 	w.Run()
 	w.End()
@@ -172,6 +176,41 @@ func TestUserRefuses(t *testing.T) {
 	if _, errs, exit := runUser(t, ktest.WorkPath(t)+" getppid 3", `tracepoint:syscalls:sys_enter_getppid { @[kstack] = count(); }`); exit != 0 ||
 		errs != "WARNING: kernel stacks are empty: only the kernel has them\n" {
 		t.Errorf("exit code %d, %s", exit, errs)
+	}
+}
+
+// TestUserForeign has the system calls of a 32-bit program, and one of those by a 64-bit program, which have other numbers.
+func TestUserForeign(t *testing.T) {
+	ktest.Oldest(t)
+	if runtime.GOARCH != "amd64" {
+		t.Skip("this processor has no such programs")
+	}
+	source := `static long call(long nr, long a, long b) { long r; asm volatile("int $0x80" : "=a"(r) : "a"(nr), "b"(a), "c"(b) : "memory"); return r; }
+void _start(void) { for (int i = 0; i < 3; i++) call(20, i, 5); call(1, 37, 0); }`
+	const script = `tracepoint:raw_syscalls:sys_enter /args.id == 20/ { @enter = sum(args.args[0] + 10 * args.args[1]); } tracepoint:raw_syscalls:sys_exit /args.id == 20/ { @pid[args.ret == pid]++; }
+		tracepoint:syscalls:sys_enter_writev,tracepoint:syscalls:sys_exit_writev { @named++; }`
+	for _, bits := range []string{"-m32", "-m64"} {
+		program := buildC(t, source, bits, "-fno-pic", "-nostdlib", "-static", "-no-pie")
+		out, errs, exit := runUser(t, program, script)
+		if want := "@enter: 153\n@pid[true]: 3"; exit != 37 || errs != "" || out != want {
+			t.Errorf("%s: exit code %d, %s\n%s", bits, exit, errs, cmp.Diff(want, out))
+		}
+	}
+}
+
+// TestUserListsMembers lists what the programs of tracepoints may read.
+func TestUserListsMembers(t *testing.T) {
+	ktest.Oldest(t)
+	for pattern, want := range map[string]string{
+		"sched:*exec":                "tracepoint:sched:sched_process_exec\n    __data_loc char[] filename\n    pid_t pid\n    pid_t old_pid\n",
+		"signal:signal_deliver":      "tracepoint:signal:signal_deliver\n    int sig\n    int errno\n    int code\n",
+		"syscalls:sys_enter_getppid": "tracepoint:syscalls:sys_enter_getppid\n    int __syscall_nr\n",
+	} {
+		var out, errs bytes.Buffer
+		exit := runSkep(t, t.TempDir(), []string{"skep", "--host=user", "-l", "-v", "tracepoint:" + pattern}, &out, &errs)
+		if exit != 0 || errs.String() != "" || out.String() != want {
+			t.Errorf("%s: exit code %d, %s\n%s", pattern, exit, errs.String(), cmp.Diff(want, out.String()))
+		}
 	}
 }
 
@@ -267,6 +306,76 @@ func TestUserFunctions(t *testing.T) {
 	if exit != 0 || errs != "402354\n" || out != want {
 		t.Errorf("exit code %d, %s, %s; want %s", exit, errs, out, want)
 	}
+}
+
+// TestUserFunctions32 probes the functions of a program of 32 bits, at instructions that are others in 64 bits, and one without frame.
+func TestUserFunctions32(t *testing.T) {
+	ktest.Oldest(t)
+	if runtime.GOARCH != "amd64" {
+		t.Skip("this processor has no such programs")
+	}
+	program := buildC(t, `static int call(int nr, int a, int b, int c) { int r; asm volatile("int $0x80" : "=a"(r) : "a"(nr), "b"(a), "c"(b), "d"(c) : "memory"); return r; }
+__attribute__((noinline)) int pushes(int n) { asm volatile("" ::: "memory"); return n + 1; }
+int increments(int n);
+asm(".type increments, @function; increments: mov 4(%esp), %eax; inc %eax; call 1f; 1: pop %ecx; sub $1b, %ecx; add %ecx, %eax; ret; .size increments, .-increments");
+__attribute__((noinline)) int recurs(int n) { return n < 2 ? n : recurs(n - 1) + recurs(n - 2); }
+void _start(void) {
+	int sum = 0;
+	for (int i = 0; i < 5; i++) sum += pushes(i) + increments(i);
+	sum += recurs(10);
+	if (!call(2, 0, 0, 0)) call(1, pushes(41), 0, 0);
+	int status = 0;
+	call(7, -1, (int)&status, 0);
+	call(1, sum == 85 && status == 42 << 8 ? 37 : 1, 0, 0);
+}`, "-m32", "-fno-pic", "-nostdlib", "-static", "-no-pie")
+	script := strings.ReplaceAll(`uprobe:$:pushes { @p++; } uretprobe:$:pushes { @p_sum = sum(reg("ax")); } uprobe:$:increments,uprobe:$:increments+4,uprobe:$:increments+5,uprobe:$:increments+10 { @i[probe]++; }
+		uretprobe:$:increments { @i_sum = sum(reg("ax")); } uretprobe:$:recurs { @r++; } tracepoint:sched:sched_process_exec { printf("%s\n", str(args.filename)); }`, "$", program)
+	out, errs, exit := runUser(t, program, script)
+	want := strings.ReplaceAll("$\n\n\n@i[uprobe:$:increments]: 5\n@i[uprobe:$:increments+4]: 5\n@i[uprobe:$:increments+5]: 5\n@i[uprobe:$:increments+10]: 5\n@i_sum: 15\n@p: 6\n@p_sum: 57\n@r: 177", "$", program)
+	if exit != 37 || errs != "" || out != want {
+		t.Errorf("exit code %d, %s\n%s", exit, errs, cmp.Diff(want, out))
+	}
+}
+
+// TestUserFunctionsLeft probes functions that are left without returning, and one that ends by jumping to another.
+func TestUserFunctionsLeft(t *testing.T) {
+	ktest.Oldest(t)
+	program := buildC(t, `#include <setjmp.h>
+jmp_buf out;
+__attribute__((noinline)) int leaps(int n) { if (n & 1) longjmp(out, 1); return n; }
+__attribute__((noinline)) int last(int n) { volatile int m = n; return m + 1; }
+__attribute__((noinline, optimize("O2"))) int jumps(int n) { return last(n + 1); }
+int main(void) {
+	volatile int sum = 0;
+	for (volatile int i = 0; i < 10; i++) if (!setjmp(out)) sum += leaps(i);
+	for (volatile int i = 0; i < 3; i++) sum += jumps(i);
+	return sum;
+}`)
+	out, errs, exit := runUser(t, program, strings.ReplaceAll(`uprobe:$:leaps { @e = count(); } uretprobe:$:leaps { @r = count(); @s = sum(retval); }
+		uretprobe:$:jumps { @j = count(); @js = sum(retval); } uretprobe:$:last { @l = count(); @ls = sum(retval); }`, "$", program))
+	if want := "@e: 10\n@j: 3\n@js: 9\n@l: 3\n@ls: 9\n@r: 5\n@s: 20"; exit != 29 || errs != "" || out != want {
+		t.Errorf("exit code %d, %s\n%s", exit, errs, cmp.Diff(want, out))
+	}
+}
+
+// TestUserFunctionsAfterKernel traces a function in user space just when the kernel has been told to trace it no more: its breakpoint is still
+// there.
+func TestUserFunctionsAfterKernel(t *testing.T) {
+	ktest.Need(t, ktest.Root, ktest.RingBuf, ktest.Work, ktest.Uprobe)
+	ktest.Oldest(t)
+	if ktest.Emulated() {
+		t.Skip("guests are slow: the kernel may take longer than is waited for")
+	}
+	w := ktest.StartWork(t, "call", "1000")
+	script := "uprobe:" + w.Binary + ":main.bee { @++; }"
+	s := startSkep(t, "--host=kernel", "-p", fmt.Sprint(w.PID), "-e", script)
+	s.end(os.Interrupt)
+	s = startSkep(t, "--host=user", "-p", fmt.Sprint(w.PID), "-e", script)
+	w.Run()
+	if out, exit := s.end(os.Interrupt); exit != 0 || strings.Join(out, "\n") != "@: 1000" {
+		t.Errorf("exit code %d, %q, %s", exit, out, s.stderr.String())
+	}
+	w.End()
 }
 
 // TestUserFunctionsDetached takes the breakpoints out of a process that goes on.

@@ -305,6 +305,12 @@ func (l *Live) ExitStatus() (syscall.WaitStatus, bool) {
 	return 0, false
 }
 
+// Signalled passes it on.
+func (l *Live) Signalled(signal syscall.Signal, since time.Time) bool {
+	s, ok := l.source.(host.Command)
+	return ok && s.Signalled(signal, since)
+}
+
 // Map is the machine's map. Who clears it, or changes it, does so with the source's, too: what its programs do depends on that.
 func (l *Live) Map(name string) host.Map {
 	m := l.player.Map(name)

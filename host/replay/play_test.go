@@ -127,6 +127,26 @@ func TestPlay(t *testing.T) {
 	}
 }
 
+// TestPlayForged has a recording that ends centuries after its last event.
+func TestPlayForged(t *testing.T) {
+	header, _ := recorded(t)
+	var b bytes.Buffer
+	w, err := recording.NewWriter(&b, header, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Begin(&recording.Start{Boot: uint64(time.Second), State: []uint64{0, 0, uint64(time.Second)}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(recording.End{Boot: 1<<64 - 2}); err != nil {
+		t.Fatal(err)
+	}
+	const want = "ERROR: the recorded time goes forward by 583 years at once, for which intervals cannot tick\n"
+	if out, errs, _ := run(bytes.NewReader(b.Bytes()), `interval:s:1 { @++; }`); out != "" || errs != want {
+		t.Errorf("%q, %q, want %q", out, errs, want)
+	}
+}
+
 // FuzzPlay plays hostile events under hostile headers.
 func FuzzPlay(f *testing.F) {
 	header, _ := recorded(f)

@@ -41,16 +41,21 @@ func (t *tracer) breakHit(k *task) bool {
 // reached runs what waits at a breakpoint.
 func (t *tracer) reached(k *task, b *breakpoint, call returning, regs *unix.PtraceRegs) {
 	s := k.space
-	hooks := s.returns[call]
+	var hooks []hook
+	for _, function := range slices.Backward(s.returns[call]) {
+		if f := s.breaks[function]; f != nil {
+			hooks = append(hooks, f.exit...)
+		}
+	}
 	delete(s.returns, call)
-	hooks = append(hooks[:len(hooks):len(hooks)], b.enter...)
+	hooks = append(hooks, b.enter...)
 	if len(hooks) > 0 {
 		t.run(k, func(r *runner) { r.function(k, regs, hooks) })
 	}
-	if len(b.exit) == 0 || len(s.returns) >= mostReturns || t.session.disabled.Load() {
+	if len(b.exit) == 0 || t.session.disabled.Load() {
 		return
 	}
-	addr, stack, ok := returnsTo(k.tid, regs)
+	addr, stack, ok := returnsTo(k.tid, s.word, regs)
 	if !ok {
 		return
 	}
@@ -60,13 +65,17 @@ func (t *tracer) reached(k *task, b *breakpoint, call returning, regs *unix.Ptra
 		return
 	}
 	back.golang = back.golang || b.golang
-	call = k.returning(b, addr, stack, regs)
-	for _, h := range b.exit {
-		// A function of Go that finds its stack too small begins anew, on a larger one.
-		if !b.golang || !slices.Contains(s.returns[call], h) {
-			s.returns[call] = append(s.returns[call], h)
-		}
+	if len(s.returns) >= mostReturns {
+		clear(s.returns)
 	}
+	call = k.returning(b, addr, stack, regs)
+	// A function that begins where it has begun before has been left, with all that it has jumped to: by longjmp, by an exception, or, in Go,
+	// to begin anew on a larger stack.
+	functions := s.returns[call]
+	if at := slices.Index(functions, b.addr); at >= 0 {
+		functions = functions[:at]
+	}
+	s.returns[call] = append(functions[:len(functions):len(functions)], b.addr)
 }
 
 // returning names a call that returns to an address, with a stack. Go moves the stacks of its goroutines while functions run: there, the
@@ -164,10 +173,10 @@ func singleStep(tid int, addr uint64) (s stop, alive bool) {
 	}
 }
 
-// write stores a word in the task's memory.
+// write stores a word of the program's in its memory.
 func (s *space) write(addr, value uint64) error {
 	var b [8]byte
 	binary.NativeEndian.PutUint64(b[:], value)
-	_, err := s.memory.WriteAt(b[:], int64(addr))
+	_, err := s.memory.WriteAt(b[:s.word], int64(addr))
 	return err
 }

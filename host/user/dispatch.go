@@ -1,6 +1,10 @@
 package user
 
-import "golang.org/x/sys/unix"
+import (
+	"encoding/binary"
+
+	"golang.org/x/sys/unix"
+)
 
 // run runs f, which runs programs for a task, unless the session has been told to stop.
 func (t *tracer) run(k *task, f func(r *runner)) {
@@ -17,9 +21,14 @@ func (t *tracer) run(k *task, f func(r *runner)) {
 
 // syscallStop is the start or the end of a system call, of a task that was let go on to it.
 func (t *tracer) syscallStop(k *task) {
-	if t.every {
-		if message, err := eventMessage(k.tid); err == nil && message == unix.PTRACE_EVENTMSG_SYSCALL_ENTRY {
-			t.entered(k)
+	if t.every || k.sandboxed() {
+		if arch, starts := callArch(k.tid); starts {
+			k.foreign = arch != auditArch
+			if t.every {
+				t.entered(k)
+			} else { // the filters come next
+				t.resume(k, 0)
+			}
 			return
 		}
 	}
@@ -34,12 +43,59 @@ func (t *tracer) syscallStop(k *task) {
 	t.resume(k, 0)
 }
 
+// isOthers reports whether a task has stopped for a filter that is not ours.
+func (t *tracer) isOthers(k *task) bool {
+	if t.filter && !k.sandboxed() {
+		return false
+	}
+	message, err := eventMessage(k.tid)
+	return err == nil && (!t.filter || message != ourFilter)
+}
+
+// refuseCall has a system call fail as it does without a tracer, if a filter asks for one.
+func (t *tracer) refuseCall(k *task) {
+	var regs unix.PtraceRegs
+	if getRegs(k.tid, &regs) == nil {
+		k.nr = callNumber(&regs)
+		k.inCall = t.session.hooks.wantsExit(k.nr)
+		failCall(&regs, unix.ENOSYS)
+		_ = setRegs(k.tid, &regs)
+		_ = setCall(k.tid, -1)
+	}
+	t.resume(k, 0)
+}
+
+// keepTraced has the task that the system call makes be traced, whatever the one that makes it wants: it has our filter and our breakpoints.
+func keepTraced(k *task, regs *unix.PtraceRegs) {
+	nr, first := making(regs)
+	if nr != unix.SYS_CLONE && nr != unix.SYS_CLONE3 {
+		return
+	}
+	flags := cloneFlags(k.tid, regs)
+	if flags&unix.CLONE_UNTRACED == 0 {
+		return
+	}
+	flags &^= unix.CLONE_UNTRACED
+	if nr == unix.SYS_CLONE {
+		*first = flags
+		_ = setRegs(k.tid, regs)
+		return
+	}
+	_ = writeMemory(k.tid, *first, binary.NativeEndian.AppendUint64(nil, flags))
+}
+
 // entered is the start of a system call.
 func (t *tracer) entered(k *task) {
 	var regs unix.PtraceRegs
-	if getRegs(k.tid, &regs) != nil || compat(&regs) || t.session.disabled.Load() && (k.space == nil || t.closing) {
+	if getRegs(k.tid, &regs) != nil {
 		k.inCall = false
 		t.resume(k, 0)
+		return
+	}
+	defer t.resume(k, 0)
+	defer keepTraced(k, &regs) // when programs have seen what was asked for
+	if t.session.disabled.Load() && (k.space == nil || t.closing) {
+		k.inCall = false
 		return
 	}
 	k.nr = callNumber(&regs)
@@ -47,9 +103,9 @@ func (t *tracer) entered(k *task) {
 	if k.stub && k.nr == unix.SYS_READ {
 		// It began before the tracing, and has only been begun again.
 		k.stub = false
-	} else if enter := h.enter[k.nr]; len(enter) > 0 || len(h.anyEnter) > 0 {
+	} else if enter := h.enter[k.nr]; len(enter) > 0 && !k.foreign || len(h.anyEnter) > 0 {
 		t.run(k, func(r *runner) {
-			if len(enter) > 0 {
+			if len(enter) > 0 && !k.foreign {
 				r.syscall(k, &regs, uint64(k.nr), enter)
 			}
 			if len(h.anyEnter) > 0 {
@@ -57,9 +113,15 @@ func (t *tracer) entered(k *task) {
 			}
 		})
 	}
+	if k.foreign {
+		k.maps, k.inCall = false, len(h.anyExit) > 0
+		return
+	}
+	if k.nr == unix.SYS_SECCOMP || k.nr == unix.SYS_PRCTL && callArgs(&regs)[0] == unix.PR_SET_SECCOMP {
+		k.process.sandboxed = true
+	}
 	k.maps = k.space != nil && k.nr == unix.SYS_MMAP && callArgs(&regs)[2]&unix.PROT_EXEC != 0
 	k.inCall = k.maps || h.wantsExit(k.nr)
-	t.resume(k, 0)
 }
 
 // left is the end of a system call; nr is -1 if its start was not seen.
@@ -72,7 +134,10 @@ func (t *tracer) left(k *task, regs *unix.PtraceRegs, nr int) {
 	k.maps = false
 	h := &t.session.hooks
 	exit := h.exit[callNumber(regs)]
-	if compat(regs) || len(exit) == 0 && len(h.anyExit) == 0 {
+	if k.foreign || compat(regs) { // the kernel has no tracepoints of these by name
+		exit = nil
+	}
+	if len(exit) == 0 && len(h.anyExit) == 0 {
 		return
 	}
 	t.run(k, func(r *runner) {
@@ -141,7 +206,7 @@ func boolWord(b bool) int {
 // sample has the tasks that are running stop, to be looked at. Those that wait are left alone: some system calls would notice.
 func (t *tracer) sample(h hook) {
 	for _, k := range t.tasks {
-		if k.phase == traced && !k.exitSeen && k.running() && interrupt(k.tid) == nil {
+		if k.phase == traced && !k.exitSeen && k.running() && k.interrupt(true) == nil {
 			k.samples = append(k.samples, h)
 		}
 	}

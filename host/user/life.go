@@ -50,7 +50,7 @@ func (t *tracer) forked(k *task) {
 // system call then, which has returned to nobody.
 func (t *tracer) killedMaking(k *task) {
 	var regs unix.PtraceRegs
-	if getRegs(k.tid, &regs) != nil || !makesTask(callNumber(&regs)) {
+	if getRegs(k.tid, &regs) != nil || !makesTask(&regs) {
 		return
 	}
 	child := int(int64(callResult(&regs))) // in the task's own pid namespace, so that it may be another
@@ -93,6 +93,7 @@ func (t *tracer) tell(k *task, child int, regs *unix.PtraceRegs, flags uint64) {
 		t.join(c, pid)
 		c.process.told = c.process.told || k.process != nil && k.process.told
 	}
+	c.process.sandboxed = c.process.sandboxed || k.sandboxed()
 	t.inheritSpace(k, c, flags&unix.CLONE_VM != 0)
 	nr := callNumber(regs)
 	c.inherit = inherited{nr: nr, valid: t.session.hooks.wantsExit(nr)}
@@ -117,8 +118,10 @@ func (t *tracer) executed(k *task) {
 		}
 	}
 	k.exitSeen = false
+	sandboxed := k.sandboxed()
 	delete(t.processes, k.tid)
 	t.join(k, k.tid)
+	k.process.sandboxed = sandboxed
 	if sink := t.session.opt.TrackProcesses; sink != nil {
 		sink.Exec(k.pid, k.comm())
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"runtime"
+	"slices"
 	"sync/atomic"
 	"time"
 	"unsafe"
@@ -51,14 +52,14 @@ type answer struct {
 	doThis uint32
 }
 
-// notified are the system calls for which notifications suffice: nobody waits for their end, and no program asks for what only the
+// notified are the system calls for which notifications suffice: nobody waits for their end, the tracer has nothing to do there, and no program asks for what only the
 // registers tell. That is what stacks begin with, and the mappings to name addresses are told by the tracer's thread.
 func (s *session) notified() (numbers []int) {
 	if s.opt.TrackProcesses != nil || s.hooks.everyCall() {
 		return nil
 	}
 	for nr, enter := range s.hooks.enter {
-		if s.hooks.wantsExit(nr) || nr == unix.SYS_MMAP && len(s.hooks.targets) > 0 {
+		if s.hooks.wantsExit(nr) || nr == unix.SYS_MMAP && len(s.hooks.targets) > 0 || slices.Contains(watched, nr) {
 			continue
 		}
 		plain := true
@@ -73,6 +74,9 @@ func (s *session) notified() (numbers []int) {
 	}
 	return numbers
 }
+
+// watched are system calls at whose start the tracer has something to do, whatever programs want.
+var watched = []int{unix.SYS_CLONE, unix.SYS_CLONE3, unix.SYS_SECCOMP, unix.SYS_PRCTL}
 
 // takeFile gives a descriptor of a traced process's file.
 func takeFile(pid, file int) (int, error) {
@@ -135,7 +139,7 @@ func (n *notifier) entered(got *notification) {
 	t.mu.Lock()
 	k := t.tasks[int(got.tid)]
 	t.mu.Unlock()
-	if k == nil { // a child that its parent has kept from being traced
+	if k == nil { // a child that a 32-bit program has kept from being traced
 		pid, _ := processOf(int(got.tid))
 		k = &task{tid: int(got.tid), pid: pid}
 		defer k.close()

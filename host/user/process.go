@@ -13,6 +13,8 @@ type process struct {
 	// told says that the sink knows where the process has code, but for what it has mapped since. The mappings of one that has been killed
 	// cannot be read any more, so they are told before its first event.
 	told bool
+	// sandboxed says that it may have filters of its own: system calls that these deny do not stop for ours.
+	sandboxed bool
 }
 
 // join makes a task a thread of a process.

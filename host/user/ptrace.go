@@ -48,6 +48,20 @@ func eventMessage(tid int) (uint64, error) {
 	return message, err
 }
 
+// callArch tells whether a tracee that was let go on to a system call stands at the start of one, and of which architecture that is, as
+// seccomp filters see it.
+func callArch(tid int) (arch uint32, starts bool) {
+	var about struct { // the beginning of struct ptrace_syscall_info
+		op   uint8
+		_    [3]byte
+		arch uint32
+		_    [80]byte
+	}
+	const entry = 1 // PTRACE_SYSCALL_INFO_ENTRY
+	err := ptrace(unix.PTRACE_GET_SYSCALL_INFO, tid, unsafe.Sizeof(about), uintptr(unsafe.Pointer(&about)))
+	return about.arch, err == nil && about.op == entry
+}
+
 // siginfo is the start of siginfo_t.
 type siginfo struct {
 	signo, errno, code int32

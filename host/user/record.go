@@ -2,6 +2,7 @@ package user
 
 import (
 	"bytes"
+	"debug/elf"
 	_ "embed"
 	"encoding/binary"
 	"fmt"
@@ -91,9 +92,16 @@ func putInt(to []byte, v uint64) {
 func fillEnter(record []byte, k *task, regs *unix.PtraceRegs) {
 	binary.NativeEndian.PutUint32(record[commonPID:], uint32(k.tid))
 	binary.NativeEndian.PutUint64(record[8:], uint64(callNumber(regs)))
-	for i, arg := range callArgs(regs) {
+	for i, arg := range k.callArgs(regs) {
 		binary.NativeEndian.PutUint64(record[16+8*i:], arg)
 	}
+}
+
+func (k *task) callArgs(regs *unix.PtraceRegs) [6]uint64 {
+	if k.foreign {
+		return foreignArgs(regs)
+	}
+	return callArgs(regs)
 }
 
 // fillExit writes the record of raw_syscalls:sys_exit {long id; long ret}.
@@ -104,22 +112,40 @@ func fillExit(record []byte, k *task, regs *unix.PtraceRegs) {
 }
 
 // executed is the name of the file that a process has just begun to run, as execve was given it: the kernel leaves it on the stack.
-func executed(pid int) string { return readText(pid, auxiliary(pid, auxExecName)) }
+func executed(pid int) string { return readText(pid, readAuxiliary(pid).value(auxExecName)) }
 
 // What the kernel tells a program on its stack, of which /proc has a copy.
 const (
+	auxHeader   = 4  // AT_PHENT: the size of an ELF program header
 	auxEntry    = 9  // AT_ENTRY
 	auxExecName = 31 // AT_EXECFN
 )
 
-func auxiliary(pid int, kind uint64) uint64 {
-	auxv, err := os.ReadFile(fmt.Sprintf("/proc/%d/auxv", pid))
-	if err != nil {
-		return 0
+// auxiliary is what the kernel has told a program, in words of so many bytes.
+type auxiliary struct {
+	text []byte
+	word int
+}
+
+func readAuxiliary(pid int) auxiliary {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/auxv", pid))
+	a := auxiliary{text, 8}
+	if err == nil && a.value(auxHeader) != uint64(binary.Size(elf.Prog64{})) {
+		a.word = 4
 	}
-	for ; len(auxv) >= 16; auxv = auxv[16:] {
-		if binary.NativeEndian.Uint64(auxv) == kind {
-			return binary.NativeEndian.Uint64(auxv[8:])
+	return a
+}
+
+func (a auxiliary) value(kind uint64) uint64 {
+	number := func(b []byte) uint64 {
+		if a.word == 4 {
+			return uint64(binary.NativeEndian.Uint32(b))
+		}
+		return binary.NativeEndian.Uint64(b)
+	}
+	for rest := a.text; len(rest) >= 2*a.word; rest = rest[2*a.word:] {
+		if number(rest) == kind {
+			return number(rest[a.word:])
 		}
 	}
 	return 0
@@ -154,6 +180,28 @@ func signals(status []byte, mask string) (set signalSet) {
 }
 
 func (s signalSet) has(signal unix.Signal) bool { return s>>(signal-1)&1 != 0 }
+
+// disturbed reports whether a task is about to be given signals, of which one may be known (else 0), that it does not ignore: those it would
+// never have heard of if nobody traced it.
+func disturbed(tid int, signal unix.Signal) bool {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", tid))
+	if err != nil {
+		return true
+	}
+	coming := (signals(status, "SigPnd") | signals(status, "ShdPnd")) &^ signals(status, "SigBlk")
+	if signal != 0 {
+		coming |= setOf(signal)
+	}
+	ignored := signals(status, "SigIgn") | setOf(unix.SIGCHLD, unix.SIGURG, unix.SIGWINCH)&^signals(status, "SigCgt")
+	return coming&^ignored != 0
+}
+
+func setOf(all ...unix.Signal) (set signalSet) {
+	for _, signal := range all {
+		set |= 1 << (signal - 1)
+	}
+	return set
+}
 
 // undelivered reports whether the kernel would not have delivered the signal to a process without a tracer: it drops what the process
 // ignores, and ends the process at once for what only ends it.

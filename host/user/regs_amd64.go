@@ -28,6 +28,11 @@ func callArgs(regs *unix.PtraceRegs) [6]uint64 {
 	return [6]uint64{regs.Rdi, regs.Rsi, regs.Rdx, regs.R10, regs.R8, regs.R9}
 }
 
+// foreignArgs are those of a system call of 32-bit programs.
+func foreignArgs(regs *unix.PtraceRegs) [6]uint64 {
+	return [6]uint64{regs.Rbx, regs.Rcx, regs.Rdx, regs.Rsi, regs.Rdi, regs.Rbp}
+}
+
 func getRegs(tid int, regs *unix.PtraceRegs) error {
 	return ptrace(unix.PTRACE_GETREGS, tid, 0, uintptr(unsafe.Pointer(regs)))
 }
@@ -39,8 +44,13 @@ func setRegs(tid int, regs *unix.PtraceRegs) error {
 // setCall makes another system call of the one at whose start a task has stopped. Here its number is one of the registers.
 func setCall(int, int) error { return nil }
 
-// endOf makes registers at the end of a system call tell its number, if nr is one.
-func endOf(*unix.PtraceRegs, int) {}
+// endOf makes registers at the end of a system call tell its number, if nr is one: one that was refused has none. The return from a handler of signals
+// has none for the kernel's programs either.
+func endOf(regs *unix.PtraceRegs, nr int) {
+	if nr >= 0 && callNumber(regs) == -1 && nr != unix.SYS_RT_SIGRETURN {
+		regs.Orig_rax = uint64(nr)
+	}
+}
 
 // compat reports whether the task runs 32-bit code.
 func compat(regs *unix.PtraceRegs) bool { return regs.Cs == 0x23 }
@@ -59,6 +69,11 @@ func becomeCall(regs *unix.PtraceRegs, nr int, args ...uint64) {
 	}
 }
 
+// failCall has the system call at whose start a task has stopped fail instead of being made, together with setCall.
+func failCall(regs *unix.PtraceRegs, errno unix.Errno) {
+	regs.Orig_rax, regs.Rax = ^uint64(0), -uint64(errno)
+}
+
 // again makes a task that has stopped at the end of a system call make the one of the registers, as they were at its start.
 func again(start unix.PtraceRegs) *unix.PtraceRegs {
 	start.Rax = start.Orig_rax
@@ -71,9 +86,31 @@ const syscallSize = 2
 
 func stackPointer(regs *unix.PtraceRegs) uint64 { return regs.Rsp }
 
-// makesTask reports whether a system call makes a task.
-func makesTask(nr int) bool {
-	switch nr {
+// making is the system call that a task is in as far as such ones make tasks, and its first argument: those of 32-bit programs have other
+// numbers and registers.
+func making(regs *unix.PtraceRegs) (nr int, first *uint64) {
+	nr, first = callNumber(regs), &regs.Rdi
+	if compat(regs) {
+		const fork, vfork, clone = 2, 190, 120
+		first = &regs.Rbx
+		switch nr {
+		case fork:
+			nr = unix.SYS_FORK
+		case vfork:
+			nr = unix.SYS_VFORK
+		case clone:
+			nr = unix.SYS_CLONE
+		case unix.SYS_CLONE3: // the same
+		default:
+			nr = -1
+		}
+	}
+	return nr, first
+}
+
+// makesTask reports whether the system call that a task is in makes another one.
+func makesTask(regs *unix.PtraceRegs) bool {
+	switch nr, _ := making(regs); nr {
 	case unix.SYS_FORK, unix.SYS_VFORK, unix.SYS_CLONE, unix.SYS_CLONE3:
 		return true
 	}
@@ -82,19 +119,20 @@ func makesTask(nr int) bool {
 
 // cloneFlags are those with which the system call that a task is in makes another one.
 func cloneFlags(tid int, regs *unix.PtraceRegs) uint64 {
-	switch callNumber(regs) {
+	switch nr, first := making(regs); nr {
 	case unix.SYS_VFORK:
 		return unix.CLONE_VM | unix.CLONE_VFORK
 	case unix.SYS_FORK:
 		return 0
 	case unix.SYS_CLONE3:
 		var b [8]byte
-		if readMemory(tid, regs.Rdi, b[:]) != nil {
+		if readMemory(tid, *first, b[:]) != nil {
 			return 0
 		}
 		return binary.NativeEndian.Uint64(b[:])
+	default:
+		return *first
 	}
-	return regs.Rdi
 }
 
 // lateFlags is cloneFlags behind the system call.

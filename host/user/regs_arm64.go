@@ -40,6 +40,9 @@ func callResult(regs *unix.PtraceRegs) uint64 { return regs.Regs[0] }
 // callArgs are right at the start of the call: the result takes the place of the first.
 func callArgs(regs *unix.PtraceRegs) [6]uint64 { return [6]uint64(regs.Regs[:6]) }
 
+// foreignArgs are those of a system call of 32-bit programs, whose registers are the lower ones.
+func foreignArgs(regs *unix.PtraceRegs) [6]uint64 { return callArgs(regs) }
+
 // Register sets as core files have them.
 const (
 	setStatus     = 1     // NT_PRSTATUS
@@ -85,19 +88,31 @@ func becomeCall(regs *unix.PtraceRegs, nr int, args ...uint64) {
 	regs.Regs[8] = uint64(nr)
 }
 
+// failCall has the system call at whose start a task has stopped fail instead of being made, together with setCall.
+func failCall(regs *unix.PtraceRegs, errno unix.Errno) { regs.Regs[0] = -uint64(errno) }
+
 // again makes a task that has stopped at the end of a system call make the one of the registers, as they were at its start.
 func again(start unix.PtraceRegs) *unix.PtraceRegs {
 	start.Pc -= syscallSize
 	return &start
 }
 
+// restartCall does nothing: the result has taken the place of the first argument.
+func restartCall(int, bool, unix.Signal) {}
+
 // syscallSize is the length of the instruction svc.
 const syscallSize = 4
 
 func stackPointer(regs *unix.PtraceRegs) uint64 { return regs.Sp }
 
-// makesTask reports whether a system call makes a task.
-func makesTask(nr int) bool { return nr == unix.SYS_CLONE || nr == unix.SYS_CLONE3 }
+// making is the system call that a task is in, and its first argument.
+func making(regs *unix.PtraceRegs) (nr int, first *uint64) { return callNumber(regs), &regs.Regs[0] }
+
+// makesTask reports whether the system call that a task is in makes another one.
+func makesTask(regs *unix.PtraceRegs) bool {
+	nr := callNumber(regs)
+	return nr == unix.SYS_CLONE || nr == unix.SYS_CLONE3
+}
 
 // cloneFlags are those with which the system call that a task is in makes another one.
 func cloneFlags(tid int, regs *unix.PtraceRegs) uint64 {

@@ -58,6 +58,7 @@ func (t *tracer) release() {
 		case signal == syscall.SIGTRAP && codes.rewind(s.tid):
 			signal = 0
 		}
+		restartCall(s.tid, false, signal)
 		_ = detach(s.tid, signal)
 		t.forget(s.tid)
 	}

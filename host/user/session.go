@@ -243,6 +243,11 @@ func (s *session) ExitStatus() (syscall.WaitStatus, bool) {
 	return s.tracer.commandStatus()
 }
 
+// Signalled reports whether the command has got a signal since then.
+func (s *session) Signalled(signal syscall.Signal, since time.Time) bool {
+	return s.tracer != nil && s.tracer.signalledAt[signal].Load() > since.UnixNano()
+}
+
 // Close lets go of the traced processes and frees everything.
 func (s *session) Close() error {
 	if s.closed {

@@ -2,10 +2,12 @@ package user
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -50,10 +52,11 @@ func isGo(path string) bool {
 type space struct {
 	users   int // tasks
 	memory  *os.File
+	word    int    // bytes of an address: 8, or 4 of programs of 32 bits
 	slot    uint64 // where instructions are stepped over: the first code of the program, which does not run again
 	breaks  map[uint64]*breakpoint
-	returns map[returning][]hook
-	again   map[returning]bool // breakpoints that will be reached again, without an event
+	returns map[returning][]uint64 // addresses of the functions that will return, those that have jumped to another one first
+	again   map[returning]bool     // breakpoints that will be reached again, without an event
 }
 
 // breakpoint is an instruction that begins with int3.
@@ -70,7 +73,8 @@ type breakpoint struct {
 // so that nobody who looks at return addresses is misled.
 type returning struct{ addr, stack, routine uint64 }
 
-// mostReturns bounds the calls that never return: of functions that are left by longjmp or exceptions.
+// mostReturns bounds the calls that are waited for: those of functions that are left by longjmp or exceptions never return, and are forgotten
+// with all others when there are so many.
 const mostReturns = 1 << 16
 
 // enterSpace gives a task a new memory: that of the program that it has begun to run.
@@ -83,7 +87,8 @@ func (t *tracer) enterSpace(k *task) {
 	if err != nil {
 		return // it has been killed
 	}
-	k.space = &space{users: 1, memory: memory, slot: auxiliary(k.tid, auxEntry), breaks: map[uint64]*breakpoint{}, returns: map[returning][]hook{}, again: map[returning]bool{}}
+	auxv := readAuxiliary(k.tid)
+	k.space = &space{users: 1, memory: memory, word: auxv.word, slot: auxv.value(auxEntry), breaks: map[uint64]*breakpoint{}, returns: map[returning][]uint64{}, again: map[returning]bool{}}
 	t.placeBreaks(k)
 }
 
@@ -102,7 +107,7 @@ func (t *tracer) inheritSpace(parent, child *task, shared bool) {
 	if err != nil {
 		return
 	}
-	own := &space{users: 1, memory: memory, slot: s.slot, breaks: map[uint64]*breakpoint{}, returns: maps.Clone(s.returns), again: maps.Clone(s.again)}
+	own := &space{users: 1, memory: memory, word: s.word, slot: s.slot, breaks: map[uint64]*breakpoint{}, returns: maps.Clone(s.returns), again: maps.Clone(s.again)}
 	for addr, b := range s.breaks {
 		other := *b
 		own.breaks[addr] = &other
@@ -142,10 +147,28 @@ func (t *tracer) placeBreaks(k *task) {
 			if (target.path != m.path && (target.ino != m.inode || target.dev != m.dev)) || target.offset < m.offset || target.offset-m.offset >= m.end-m.start {
 				continue
 			}
-			if err := k.space.place(m.start+target.offset-m.offset, target); err != nil {
+			if err := t.place(k.space, m.start+target.offset-m.offset, target); err != nil {
 				t.session.runner.say(saidBreak, fmt.Sprintf("WARNING: a uprobe in %s is not seen in process %d: %v", target.path, k.pid, err))
 			}
 		}
+	}
+}
+
+var errOtherBreak = errors.New("there is a breakpoint of another tracer")
+
+// otherPatience is how long all breakpoints of others are waited for: the kernel takes its own out some time after their end.
+const otherPatience = time.Second
+
+// place puts a breakpoint at an address for a target, when that of another tracer is gone.
+func (t *tracer) place(s *space, addr uint64, target *target) error {
+	for {
+		err := s.place(addr, target)
+		if !errors.Is(err, errOtherBreak) || t.waited >= otherPatience {
+			return err
+		}
+		const step = 10 * time.Millisecond
+		time.Sleep(step)
+		t.waited += step
 	}
 }
 
@@ -178,7 +201,7 @@ func (s *space) breakAt(addr uint64) (*breakpoint, error) {
 		}
 		delete(s.breaks, addr) // something else has been mapped there
 	}
-	if addr+maxInstruction > s.slot && addr < s.slot+maxInstruction {
+	if addr+breakSize > s.slot && addr < s.slot+maxInstruction {
 		return nil, fmt.Errorf("it is at the program's entry")
 	}
 	original, err := s.readInstruction(addr)
@@ -203,7 +226,7 @@ func (s *space) readInstruction(addr uint64) (instruction, error) {
 			copy(code[i:], b.original.code[:breakSize])
 		}
 	}
-	return decode(code[:n])
+	return decode(code[:n], s.word)
 }
 
 // removeBreaks puts back what was there before.

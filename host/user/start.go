@@ -231,7 +231,7 @@ func (t *tracer) attach(pid int) error {
 			t.join(k, pid)
 			t.add(k)
 			if t.every {
-				_ = interrupt(tid)
+				_ = k.interrupt(false)
 			}
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -19,12 +20,12 @@ const (
 func breakCode() breakBytes { return breakBytes{0xcc} } // int3
 
 // returnsTo tells where a function that has just been called returns to, and the stack as it is then.
-func returnsTo(tid int, regs *unix.PtraceRegs) (addr, stack uint64, ok bool) {
+func returnsTo(tid, word int, regs *unix.PtraceRegs) (addr, stack uint64, ok bool) {
 	var b [8]byte
-	if readMemory(tid, regs.Rsp, b[:]) != nil {
+	if readMemory(tid, regs.Rsp, b[:word]) != nil {
 		return 0, 0, false
 	}
-	return binary.NativeEndian.Uint64(b[:]), regs.Rsp + 8, true
+	return binary.NativeEndian.Uint64(b[:]), regs.Rsp + uint64(word), true
 }
 
 // goroutine is the register in which code of Go has its struct g.
@@ -39,29 +40,38 @@ type instruction struct {
 	code    [maxInstruction]byte
 	moved   [maxInstruction]byte // as it is at the slot
 	length  int
+	word    int  // bytes of what calls and pushes store: 8, or 4 in code of 32 bits
 	calls   bool // it leaves the address behind it on the stack
 	scratch int  // a register that stands for the instruction's address there; 0 for none
 }
 
-// decode reads the instruction at the start of code, to be done elsewhere.
-func decode(code []byte) (i instruction, err error) {
-	n := probe.InstructionLength("amd64", code)
+// decode reads the instruction at the start of code, of a program with words of so many bytes, to be done elsewhere.
+func decode(code []byte, word int) (i instruction, err error) {
+	arch := "amd64"
+	if word == 4 {
+		arch = "386"
+	}
+	n := probe.InstructionLength(arch, code)
 	if n == 0 || n > len(code) {
 		return i, errors.New("there is no instruction that is known")
 	}
-	i.length = n
+	i.length, i.word = n, word
 	copy(i.code[:], code)
 	copy(i.moved[:], code[:n])
 	op, at, rex := i.opcode()
 	switch {
 	case op == 0xcc:
-		return i, errors.New("there is a breakpoint of another tracer")
+		return i, errOtherBreak
 	case op == 0x0f05, op == 0x0f34, op == 0xcd, op == 0xce, op == 0xf1, op == 0x9c, op == 0x9d, op == 0xcf, op == 0x0f0b:
 		return i, fmt.Errorf("its instruction (% x) cannot be done in another place", code[:n])
 	case op == 0xc7 && code[at] == 0xf8, op == 0xe3, op&^3 == 0xe0: // xbegin, jrcxz, loops
 		return i, fmt.Errorf("its instruction (% x) cannot be done in another place", code[:n])
 	}
-	if behind := vexSize(op); behind > 0 && i.code[at+behind]&0xc7 == 5 {
+	if word == 4 {
+		if op == 0x9a || op == 0xea || i.relative(op) && slices.Contains(i.code[:at], 0x66) { // with a segment, or distances of 16 bits
+			return i, fmt.Errorf("its instruction (% x) cannot be done in another place", code[:n])
+		}
+	} else if behind := vexSize(op); behind > 0 && i.code[at+behind]&0xc7 == 5 {
 		return i, errors.New("its instruction refers to its own address in a way that is not known")
 	}
 	if i.relative(op) || !hasModRM(op) {
@@ -72,7 +82,7 @@ func decode(code []byte) (i instruction, err error) {
 	if op == 0xff && (modrm>>3&7 == 3 || modrm>>3&7 == 5) {
 		return i, fmt.Errorf("its instruction (% x) cannot be done in another place", code[:n])
 	}
-	if modrm&0xc7 != 5 {
+	if modrm&0xc7 != 5 || word == 4 {
 		return i, nil
 	}
 	// Its operand's address counts from its own: in the other place, from a register that it does not use, which has that address
@@ -112,7 +122,7 @@ func (i *instruction) opcode() (op, at int, rex byte) {
 		}
 		break
 	}
-	if i.code[at]>>4 == 4 {
+	if i.code[at]>>4 == 4 && i.word == 8 {
 		rex = i.code[at]
 		at++
 	}
@@ -169,7 +179,17 @@ func hasModRM(op int) bool {
 // emulate does the instruction with the registers, if it is one of the plain ones that functions begin with or that go by distances.
 func (i *instruction) emulate(regs *unix.PtraceRegs, write func(addr, value uint64) error) bool {
 	op, at, rex := i.opcode()
-	next := regs.Rip + uint64(i.length)
+	// narrow is an address as the program's registers hold it.
+	narrow := func(addr uint64) uint64 { return addr << (64 - 8*i.word) >> (64 - 8*i.word) }
+	push := func(value uint64) bool {
+		top := narrow(regs.Rsp - uint64(i.word))
+		if write(top, value) != nil {
+			return false
+		}
+		regs.Rsp = top
+		return true
+	}
+	next := narrow(regs.Rip + uint64(i.length))
 	distance := func() uint64 {
 		if i.length-at == 1 {
 			return uint64(int64(int8(i.code[at])))
@@ -180,23 +200,20 @@ func (i *instruction) emulate(regs *unix.PtraceRegs, write func(addr, value uint
 	case op == 0x0f1e && i.code[0] == 0xf3, op == 0x0f1f, op == 0x90 && rex == 0 && i.length == 1: // endbr64, nop
 		regs.Rip = next
 	case op&^7 == 0x50 && i.code[0] != 0x66: // push
-		value := *register(regs, op&7|int(rex&1)<<3)
-		if write(regs.Rsp-8, value) != nil {
+		if !push(*register(regs, op&7|int(rex&1)<<3)) {
 			return false
 		}
-		regs.Rsp -= 8
 		regs.Rip = next
 	case op == 0xeb, op == 0xe9:
-		regs.Rip = next + distance()
+		regs.Rip = narrow(next + distance())
 	case op == 0xe8:
-		if write(regs.Rsp-8, next) != nil {
+		if !push(next) {
 			return false
 		}
-		regs.Rsp -= 8
-		regs.Rip = next + distance()
+		regs.Rip = narrow(next + distance())
 	case op>>4 == 7, op&^0xf == 0x0f80:
 		if regs.Rip = next; condition(op&0xf, regs.Eflags) {
-			regs.Rip += distance()
+			regs.Rip = narrow(next + distance())
 		}
 	default:
 		return false

@@ -2,6 +2,7 @@ package user
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 
 	"golang.org/x/sys/unix"
@@ -16,7 +17,7 @@ const (
 func breakCode() breakBytes { return breakBytes{0x00, 0x00, 0x20, 0xd4} } // brk #0
 
 // returnsTo tells where a function that has just been called returns to, and the stack as it is then.
-func returnsTo(_ int, regs *unix.PtraceRegs) (addr, stack uint64, ok bool) {
+func returnsTo(_, _ int, regs *unix.PtraceRegs) (addr, stack uint64, ok bool) {
 	return regs.Regs[30], regs.Sp, true
 }
 
@@ -40,10 +41,13 @@ type instruction struct {
 	calls       bool // never: calls are done with the registers
 }
 
-// decode reads the instruction at the start of code, to be done elsewhere.
-func decode(code []byte) (i instruction, err error) {
+// decode reads the instruction at the start of code, of a program with words of so many bytes, to be done elsewhere.
+func decode(code []byte, wordSize int) (i instruction, err error) {
+	if wordSize == 4 {
+		return i, errors.New("it is a program of 32 bits")
+	}
 	if len(code) < 4 {
-		return i, fmt.Errorf("there is no instruction")
+		return i, errors.New("there is no instruction")
 	}
 	i.length = 4
 	copy(i.code[:], code)
@@ -54,7 +58,7 @@ func decode(code []byte) (i instruction, err error) {
 	}
 	switch {
 	case word&0xffe0001f == 0xd4200000:
-		return i, fmt.Errorf("there is a breakpoint of another tracer")
+		return i, errOtherBreak
 	case word&0xff000000 == 0xd4000000: // svc, hlt
 		return refuse()
 	case word&0x3b000000 == 0x18000000: // loads from a distance

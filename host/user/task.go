@@ -21,10 +21,13 @@ type task struct {
 	phase    phase
 	inCall   bool // it is to stop at the end of the system call nr, too
 	nr       int
+	foreign  bool // the last system call that was looked at is one of 32-bit programs, whose numbers are others
 	stub     bool // it is the stub of -c, whose read at the gate began before tracing
 	exitSeen bool
 	exitCode int    // as wait(2) has it, once it exits
 	samples  []hook // that wait for its next stop
+	asked    bool   // it was interrupted by us, which it has not told of yet
+	ran      bool   // when it was, it did not wait
 	pending  stop   // of a task whose parent has not told of it yet
 	inherit  inherited
 	process  *process
@@ -68,6 +71,17 @@ func (t *task) asTask(want properties) vm.Task {
 	}
 	return v
 }
+
+// interrupt has it stop soon. ran says that it does not wait.
+func (t *task) interrupt(ran bool) error {
+	err := interrupt(t.tid)
+	if err == nil {
+		t.asked, t.ran = true, ran
+	}
+	return err
+}
+
+func (t *task) sandboxed() bool { return t.process != nil && t.process.sandboxed }
 
 // comm is the task's name now. A process may name its threads in several ways, so it is always read; of one that is gone, it is what
 // was read last.

@@ -6,6 +6,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 	"unsafe"
@@ -30,12 +31,18 @@ type tracer struct {
 	tid   int // of the thread
 	// closing says that the thread is to end when there are no tasks.
 	closing bool
+	waited  time.Duration // for breakpoints of others
 	// notifier, if not nil, deals with the starts of some system calls.
 	notifier *notifier
 
 	mu     sync.Mutex          // nothing else is locked under it
 	status *syscall.WaitStatus // of the command, once it has ended; under mu
+	// signalledAt is when the command got a signal last, in nanoseconds since 1970; 0 if it has not.
+	signalledAt [lastSignal + 1]atomic.Int64
 }
+
+// lastSignal is the highest number of a signal.
+const lastSignal = 64
 
 // trace begins to follow the processes of the session, and returns when they are traced.
 func (s *session) trace() error {
@@ -194,6 +201,8 @@ func (t *tracer) handle(s stop) {
 func (t *tracer) stopped(k *task, s stop) {
 	signal := s.status.StopSignal()
 	switch event := s.event(); {
+	case event == unix.PTRACE_EVENT_SECCOMP && t.isOthers(k):
+		t.refuseCall(k)
 	case event == unix.PTRACE_EVENT_SECCOMP:
 		t.entered(k)
 	case signal == syscall.SIGTRAP|0x80:
@@ -210,17 +219,26 @@ func (t *tracer) stopped(k *task, s stop) {
 		_ = listen(k.tid)
 	case event != 0:
 		t.sampled(k)
+		if k.asked {
+			k.asked = false
+			restartCall(k.tid, k.ran, 0)
+		}
 		t.resume(k, 0)
 	case signal == syscall.SIGTRAP && t.breakHit(k):
 	default:
+		if k.pid == t.command {
+			t.signalledAt[signal].Store(time.Now().UnixNano())
+		}
 		t.signalled(k, signal)
+		restartCall(k.tid, false, signal)
 		t.resume(k, signal)
 	}
 }
 
 // resume lets a task go on. That it cannot means that it has been killed, of which wait will tell.
 func (t *tracer) resume(k *task, signal unix.Signal) {
-	_ = resume(k.tid, t.every || k.inCall, signal)
+	denied := len(t.session.hooks.exit) > 0 && k.sandboxed() // they end all the same, which is to be seen
+	_ = resume(k.tid, t.every || k.inCall || denied, signal)
 }
 
 // commandStatus may be called from any goroutine.

@@ -60,14 +60,17 @@ func TestFill(t *testing.T) {
 func TestFilter(t *testing.T) {
 	filter := filterProgram(auditArch, []int{257, 0, 257, 39}, []int{39}, true)
 	for _, c := range []struct {
-		arch, nr, prot uint32
-		stops          bool
+		arch, nr, first, third uint32
+		stops                  bool
 	}{
-		{auditArch, 257, 0, true}, {auditArch, 0, 0, true}, {auditArch, 1, 0, false}, {0x40000003, 257, 0, false},
-		{auditArch, unix.SYS_MMAP, unix.PROT_READ | unix.PROT_EXEC, true}, {auditArch, unix.SYS_MMAP, unix.PROT_READ, false},
+		{auditArch, 257, 0, 0, true}, {auditArch, 0, 0, 0, true}, {auditArch, 1, 0, 0, false}, {0x40000003, 257, 0, 0, false},
+		{auditArch, unix.SYS_MMAP, 0, unix.PROT_READ | unix.PROT_EXEC, true}, {auditArch, unix.SYS_MMAP, 0, unix.PROT_READ, false},
+		{auditArch, unix.SYS_CLONE, unix.CLONE_VM | unix.CLONE_UNTRACED, 0, true}, {auditArch, unix.SYS_CLONE, unix.CLONE_VM, 0, false},
+		{auditArch, unix.SYS_CLONE, unix.SYS_MMAP, unix.PROT_EXEC, false}, {auditArch, unix.SYS_CLONE3, 0, 0, true},
+		{auditArch, unix.SYS_SECCOMP, 0, 0, true}, {auditArch, unix.SYS_PRCTL, unix.PR_SET_SECCOMP, 0, true}, {auditArch, unix.SYS_PRCTL, unix.PR_SET_NAME, 0, false},
 	} {
-		words := map[uint32]uint32{seccompArch: c.arch, seccompNr: c.nr, seccompProt: c.prot}
-		if got := evaluate(t, filter, words) == unix.SECCOMP_RET_TRACE; got != c.stops {
+		words := map[uint32]uint32{seccompArch: c.arch, seccompNr: c.nr, seccompArgs: c.first, seccompProt: c.third}
+		if got := evaluate(t, filter, words)&unix.SECCOMP_RET_ACTION_FULL == unix.SECCOMP_RET_TRACE; got != c.stops {
 			t.Errorf("%+v stops: %v", c, got)
 		}
 	}
@@ -115,7 +118,7 @@ func TestMoved(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		i, err := decode(append(code, make([]byte, maxInstruction-len(code))...))
+		i, err := decode(append(code, make([]byte, maxInstruction-len(code))...), 8)
 		switch {
 		case err != nil && (c.err == "" || !strings.Contains(err.Error(), c.err)):
 			t.Errorf("%s: %v", c.code, err)
@@ -148,7 +151,7 @@ func TestEmulated(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		i, err := decode(append(code, make([]byte, maxInstruction-len(code))...))
+		i, err := decode(append(code, make([]byte, maxInstruction-len(code))...), 8)
 		if err != nil {
 			t.Fatal(err)
 		}

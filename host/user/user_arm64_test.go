@@ -22,7 +22,7 @@ func TestMoved(t *testing.T) {
 		0x10000000: "",               // adr x0, #0
 	} {
 		code := binary.LittleEndian.AppendUint32(nil, word)
-		if _, err := decode(code); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+		if _, err := decode(code, 8); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%08x: %v, want %q", word, err, want)
 		}
 	}
@@ -54,7 +54,7 @@ func TestEmulated(t *testing.T) {
 		{0xb0000000, 0, 0x1004, 0x2000, 0}, // adrp x0, +1 page
 		{0x10ffffe0, 0, 0x1004, 0x0ffc, 0}, // adr x0, -4
 	} {
-		i, err := decode(binary.LittleEndian.AppendUint32(nil, c.word))
+		i, err := decode(binary.LittleEndian.AppendUint32(nil, c.word), 8)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -64,7 +64,7 @@ func TestEmulated(t *testing.T) {
 			t.Errorf("%08x: pc %#x, x0 %#x, lr %#x; want %+v", c.word, regs.Pc, regs.Regs[0], regs.Regs[30], c)
 		}
 	}
-	i, err := decode([]byte{0xfd, 0x7b, 0xbe, 0xa9})
+	i, err := decode([]byte{0xfd, 0x7b, 0xbe, 0xa9}, 8)
 	if err != nil || i.emulate(&unix.PtraceRegs{}, nil) {
 		t.Errorf("a store was taken for something else: %v", err)
 	}
