@@ -57,8 +57,9 @@ func (e *errorSites) show(id int, times uint64) {
 }
 
 const (
-	errNoEntry = -2
-	errTooBig  = -7
+	errNoEntry  = -2
+	errTooBig   = -7
+	errNoMemory = -12
 	// errNotRecorded is -ENODATA, which no helper of the kernel gives.
 	errNotRecorded = -61
 )

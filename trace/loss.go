@@ -10,11 +10,13 @@ import (
 
 // loss watches the counters of what programs could not hand over or keep.
 type loss struct {
+	session host.Session
 	object  host.Map
 	script  *schema.Script
 	sink    sink
 	message func(string)
 	seen    []uint64
+	unsure  map[string]bool // maps whose insertions failed and that were not full when that was seen
 }
 
 // Indices of the counters; those of the maps follow.
@@ -26,7 +28,7 @@ const (
 )
 
 func newLoss(session host.Session, script *schema.Script, s sink, message func(string)) *loss {
-	return &loss{object: session.Map(lower.MapDrops), script: script, sink: s, message: message}
+	return &loss{session: session, unsure: map[string]bool{}, object: session.Map(lower.MapDrops), script: script, sink: s, message: message}
 }
 
 // read returns the counters.
@@ -72,7 +74,11 @@ func (l *loss) check() {
 		}
 		for _, d := range m.Drops {
 			if d.Index < len(counts) && counts[d.Index] > 0 {
-				l.sink.failure(d.Span, fullMessage(m), "map_update_elem", errTooBig, 1)
+				if l.unsure[m.Name] = !l.full(m); l.unsure[m.Name] {
+					l.sink.failure(d.Span, unsureMessage(m), "map_update_elem", errNoMemory, 1)
+				} else {
+					l.sink.failure(d.Span, fullMessage(m), "map_update_elem", errTooBig, 1)
+				}
 				break
 			}
 		}
@@ -88,6 +94,24 @@ func total(m *schema.Map, counts []uint64) (n uint64) {
 		}
 	}
 	return n
+}
+
+// full counts what the map holds now.
+func (l *loss) full(m *schema.Map) bool {
+	keys := l.session.Map(m.Object)
+	if keys == nil {
+		return true
+	}
+	n := 0
+	err := keys.Each(func([]byte, [][]byte) bool {
+		n++
+		return n < m.Max
+	})
+	return n >= m.Max || err != nil
+}
+
+func unsureMessage(m *schema.Map) string {
+	return fmt.Sprintf("can't update element: %s, for %d keys, is not full now: it was, or the kernel had no memory for a new key at that moment", m.Name, m.Max)
 }
 
 func fullMessage(m *schema.Map) string {
@@ -123,7 +147,11 @@ func (l *loss) summary() {
 	}
 	for _, m := range sortedMaps(l.script.Maps) {
 		if n := total(m, l.seen); n > 0 {
-			l.message(fmt.Sprintf("WARNING: map %s was full: %d insertions lost", m.Name, n))
+			why := "was full"
+			if l.unsure[m.Name] {
+				why = "was full, or the kernel had no memory for a new key"
+			}
+			l.message(fmt.Sprintf("WARNING: map %s %s: %d insertions lost", m.Name, why, n))
 		}
 	}
 }

@@ -207,7 +207,7 @@ func (u *unit) mapSpec(m *mapInfo) *ebpf.MapSpec {
 	case u.facts.bursts[m.of]:
 		most = 32 << 20
 	case m.PerCPU && u.facts.rapid[m.of]: // values of each CPU take the kernel longer
-		most = 4 << 20
+		most = 16 << 20
 	}
 	if bytes > most && !lru && !u.facts.ready[m.of] && u.target.Supports(ir.MemAlloc) {
 		s.Flags |= unix.BPF_F_NO_PREALLOC
