@@ -69,25 +69,24 @@ func (o *Object) array(name string, n int, f func(int)) {
 // String is the object as text.
 func (o *Object) String() string { return "{" + string(o.text) + "}" }
 
-// AppendJSON appends bytes as a JSON string. What is not UTF-8 becomes U+FFFD, byte by byte.
+// AppendJSON appends bytes as a JSON string. Control characters are escaped, those of eight bits too, for whoever looks at it in a terminal. What
+// is not UTF-8 becomes U+FFFD, byte by byte.
 func AppendJSON(dst, b []byte) []byte {
 	dst = append(dst, '"')
 	plain := 0 // from here on nothing needs an escape
 	for i := 0; i < len(b); {
 		c := b[i]
-		if c >= ' ' && c != '"' && c != '\\' && c < utf8.RuneSelf {
+		if c >= ' ' && c != '"' && c != '\\' && c < 0x7f {
 			i++
 			continue
 		}
-		if c >= utf8.RuneSelf {
-			r, size := utf8.DecodeRune(b[i:])
-			if r != utf8.RuneError || size > 1 {
-				i += size
-				continue
-			}
+		r, size := utf8.DecodeRune(b[i:])
+		if r >= 0xa0 && (r != utf8.RuneError || size > 1) {
+			i += size
+			continue
 		}
 		dst = append(dst, b[plain:i]...)
-		switch c {
+		switch r {
 		case '"', '\\':
 			dst = append(dst, '\\', c)
 		case '\n':
@@ -101,13 +100,9 @@ func AppendJSON(dst, b []byte) []byte {
 		case '\f':
 			dst = append(dst, `\f`...)
 		default:
-			if c < ' ' {
-				dst = append(dst, '\\', 'u', '0', '0', "0123456789abcdef"[c>>4], "0123456789abcdef"[c&15])
-			} else {
-				dst = append(dst, `\ufffd`...)
-			}
+			dst = append(dst, '\\', 'u', "0123456789abcdef"[r>>12], "0123456789abcdef"[r>>8&15], "0123456789abcdef"[r>>4&15], "0123456789abcdef"[r&15])
 		}
-		i++
+		i += size
 		plain = i
 	}
 	dst = append(dst, b[plain:]...)

@@ -29,3 +29,10 @@ func TestObject(t *testing.T) {
 		t.Error(d)
 	}
 }
+
+func TestAppendJSON(t *testing.T) {
+	got := string(AppendJSON(nil, []byte("a\x7fb\u0085c\x1b\xff\tä\ufffd\"\\\U0001F41D")))
+	if want := `"a\u007fb\u0085c\u001b\ufffd\tä` + "\ufffd" + `\"\\` + "\U0001F41D" + `"`; got != want {
+		t.Errorf("%s, not %s", got, want)
+	}
+}
