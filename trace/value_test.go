@@ -105,7 +105,7 @@ func TestJSONString(t *testing.T) {
 		{"ä€😀", `"ä€😀"`},
 		{"\x80a\xc3", `"\ufffda\ufffd"`},
 		{"\xed\xa0\x80", `"\ufffd\ufffd\ufffd"`},
-		{"\ufffd\x7f", "\"\ufffd\x7f\""},
+		{"\ufffd\x7f\u009b", "\"\ufffd\\u007f\\u009b\""},
 	} {
 		got := appendJSONString(nil, []byte(test.in))
 		if string(got) != test.want || !json.Valid(got) {
