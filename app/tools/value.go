@@ -32,6 +32,10 @@ func (v Value) check(text string) error {
 		return nil
 	}
 	switch v.Kind {
+	case Bool:
+		if text != "true" { // as which a flag without value comes here
+			return errors.New("it takes no value")
+		}
 	case Integer:
 		n, err := strconv.ParseUint(text, 0, 63)
 		switch {

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"skep/app/tools"
 	"skep/internal/diag"
@@ -46,6 +47,9 @@ func runTool(env *environment, name string, args []string) int {
 		explainOnly: call.Explain, pid: call.PID, child: call.Command,
 	}
 	o.about, _ = strconv.Atoi(call.Params["pid"])
+	if o.about > 0 && errors.Is(syscall.Kill(o.about, 0), syscall.ESRCH) {
+		return fail(env, fmt.Errorf("there is no process %d", o.about))
+	}
 	if call.JSON {
 		o.format = "json"
 	}
