@@ -237,9 +237,13 @@ func (f *Follower) transfer(c candidate, in insn, base, depth int) *freeSet {
 			}
 		case !in.isExit() && in.op() != jA && !in.isMayGoto() && (has(dst) || in.fromReg() && has(src)):
 			// What is learned by the comparison is learned from what is free.
-			u.freeEqual(f.walked.graph.nodes[c.node].state, at, int(dst))
+			node, after := f.walked.graph.nodes[c.node], (*state)(nil)
+			if len(node.next) > 0 {
+				after = f.walked.graph.nodes[node.next[0]].state
+			}
+			u.freeEqual(node.state, after, at, int(dst))
 			if in.fromReg() {
-				u.freeEqual(f.walked.graph.nodes[c.node].state, at, int(src))
+				u.freeEqual(node.state, after, at, int(src))
 			}
 		}
 	}
@@ -254,8 +258,8 @@ func (s *freeSet) enter(top int, args uint16) {
 	}
 }
 
-// freeEqual makes a register free, and all that learns from it.
-func (s *freeSet) freeEqual(st *state, frame, r int) {
+// freeEqual makes a register free, and all that learns from it: of many numbers of an id, some lose it after a comparison, and learn nothing.
+func (s *freeSet) freeEqual(st, after *state, frame, r int) {
 	if at := &st.frames[frame].regs[r]; at.kind != scalar {
 		return
 	}
@@ -265,13 +269,17 @@ func (s *freeSet) freeEqual(st *state, frame, r int) {
 		return
 	}
 	for i := 0; i <= st.top; i++ {
-		for j := range st.frames[i].regs {
-			if o := &st.frames[i].regs[j]; o.kind == scalar && o.id&^idDelta == id {
+		f, then := st.frames[i], st.frames[i]
+		if after != nil {
+			then = after.frames[i]
+		}
+		for j := range f.regs {
+			if o := &f.regs[j]; o.kind == scalar && o.id&^idDelta == id && then.regs[j].id != 0 {
 				s.regs[i] |= 1 << j
 			}
 		}
-		for j := range st.frames[i].stack {
-			if o := &st.frames[i].stack[j]; o.spilledScalar() && o.reg.id&^idDelta == id {
+		for j := range f.stack {
+			if o := &f.stack[j]; o.spilledScalar() && o.reg.id&^idDelta == id && (j >= len(then.stack) || then.stack[j].reg.id != 0) {
 				s.stack[i][j] = 0xff
 			}
 		}

@@ -277,6 +277,7 @@ var oracleSeeds = []uint64{
 	2474, 3124, // a sum of 32 bits was linked to a number of 64
 	1176844, 1304828, 1684740,
 	1003558,    // both signs of a number are walked
+	4000078708, // a slot loses its id
 	3000007100, // a number that was precise after a narrow fill, and not before the store
 }
 
