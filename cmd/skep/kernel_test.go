@@ -137,6 +137,13 @@ func runCase(t *testing.T, archive *txtar.Archive) {
 // runSkep runs the test binary as skep and returns its exit code.
 func runSkep(t *testing.T, dir string, words []string, stdout, stderr *bytes.Buffer) int {
 	t.Helper()
+	exit, _ := runSkepMissing(t, dir, words, stdout, stderr)
+	return exit
+}
+
+// runSkepMissing reports as well whether skep said that events were missed.
+func runSkepMissing(t *testing.T, dir string, words []string, stdout, stderr *bytes.Buffer) (code int, missed bool) {
+	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -154,7 +161,7 @@ func runSkep(t *testing.T, dir string, words []string, stdout, stderr *bytes.Buf
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 5 * time.Second
 	err = cmd.Run()
-	dropMissed(stderr)
+	missed = dropMissed(stderr)
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
 		t.Fatal(err)
@@ -162,7 +169,7 @@ func runSkep(t *testing.T, dir string, words []string, stdout, stderr *bytes.Buf
 	if ctx.Err() != nil {
 		t.Errorf("%q did not end", words)
 	}
-	return cmd.ProcessState.ExitCode()
+	return cmd.ProcessState.ExitCode(), missed
 }
 
 var missedLine = regexp.MustCompile(`(?m)^WARNING: up to \d+ events were missed, .*\n`)
