@@ -2,14 +2,11 @@ package probe
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"os"
 	"sync"
 
 	"github.com/cilium/ebpf/btf"
-	"golang.org/x/sys/unix"
 )
 
 // Types finds single types in the kernel's BTF. It decodes only what is asked for: a struct comes with its members, but a pointer
@@ -18,10 +15,8 @@ import (
 //
 // The kernel's own data is trusted as far as its lengths are consistent; what is not gives an error. Safe for concurrent use.
 type Types struct {
-	mu      sync.Mutex
-	data    []byte // types
-	strings []byte
-	offsets []uint32 // of each type in data, by id; [0] is void
+	*blob
+	mu sync.Mutex
 	// functions is nil, or the ids of all functions: worth making for who asks for thousands.
 	functions map[string]uint32
 	asked     map[uint32]btf.Type // what was decoded, by id; nil if nobody wants to know
@@ -60,93 +55,22 @@ const (
 // ErrNoType says that the kernel has no type of a name.
 var ErrNoType = errors.New("no such type")
 
-// LoadTypes reads the kernel's BTF.
+// LoadTypes gives the kernel's types, whose BTF this process reads once.
 func LoadTypes() (*Types, error) {
-	f, err := os.Open("/sys/kernel/btf/vmlinux")
+	b, err := kernelBlob()
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	// Linux 6.16 can map the file; it stays mapped for the life of the process.
-	raw, err := unix.Mmap(int(f.Fd()), 0, int(info.Size()), unix.PROT_READ, unix.MAP_PRIVATE)
-	if err != nil {
-		raw = make([]byte, info.Size())
-		if _, err := f.ReadAt(raw, 0); err != nil {
-			return nil, err
-		}
-	}
-	return NewTypes(raw)
+	return &Types{blob: b}, nil
 }
 
 // NewTypes reads BTF of this machine's byte order.
 func NewTypes(raw []byte) (*Types, error) {
-	const headerSize = 24
-	le := binary.NativeEndian
-	if len(raw) < headerSize || le.Uint16(raw) != 0xeb9f {
-		return nil, errors.New("not BTF of this machine's byte order")
+	b, err := newBlob(raw, nil)
+	if err != nil {
+		return nil, err
 	}
-	header := uint64(le.Uint32(raw[4:]))
-	cut := func(at int) ([]byte, bool) {
-		off, n := header+uint64(le.Uint32(raw[at:])), uint64(le.Uint32(raw[at+4:]))
-		if off+n > uint64(len(raw)) {
-			return nil, false
-		}
-		return raw[off : off+n], true
-	}
-	data, ok1 := cut(8)
-	strings, ok2 := cut(16)
-	if !ok1 || !ok2 || len(strings) == 0 || strings[len(strings)-1] != 0 {
-		return nil, errors.New("BTF is cut short")
-	}
-	t := &Types{data: data, strings: strings, offsets: make([]uint32, 1, 1+len(data)/24)} // the kernels' have 25 bytes and more
-	for off := 0; off < len(data); {
-		if off+12 > len(data) {
-			return nil, errors.New("BTF is cut short")
-		}
-		t.offsets = append(t.offsets, uint32(off))
-		n, ok := extra(le.Uint32(data[off+4:]))
-		if !ok {
-			return nil, fmt.Errorf("BTF has a type of an unknown kind at %d", off)
-		}
-		off += 12 + n
-		if off > len(data) {
-			return nil, errors.New("BTF is cut short")
-		}
-	}
-	return t, nil
-}
-
-// extra gives the number of bytes behind a type's first 12.
-func extra(info uint32) (n int, ok bool) {
-	vlen := int(info & 0xffff)
-	switch info >> 24 & 0x1f {
-	case kindInt, kindVar, kindDeclTag:
-		return 4, true
-	case kindPtr, kindFwd, kindTypedef, kindVolatile, kindConst, kindRestrict, kindFunc, kindFloat, kindTypeTag:
-		return 0, true
-	case kindArray:
-		return 12, true
-	case kindStruct, kindUnion, kindDatasec, kindEnum64:
-		return 12 * vlen, true
-	case kindEnum, kindFuncProto:
-		return 8 * vlen, true
-	}
-	return 0, false
-}
-
-func (t *Types) word(off int) uint32 { return binary.NativeEndian.Uint32(t.data[off:]) }
-
-// name gives the string at an offset of the string section.
-func (t *Types) name(off uint32) string {
-	if int(off) >= len(t.strings) {
-		return ""
-	}
-	s := t.strings[off:]
-	return string(s[:bytes.IndexByte(s, 0)])
+	return &Types{blob: b}, nil
 }
 
 // find gives the id of the first type of that name and one of the kinds, or 0. A question is often asked again.
@@ -174,12 +98,11 @@ func (t *Types) find(name string, kinds ...uint32) uint32 {
 // scan compares names where they stand: to find the one first among all strings takes longer than to look at the types of these kinds.
 func (t *Types) scan(s search) uint32 {
 	length, first, strings := uint32(len(s.name)), s.name[0], t.strings
-	for id := 1; id < len(t.offsets); id++ {
-		head := t.data[t.offsets[id]:]
-		if _ = head[7]; s.kinds>>(binary.NativeEndian.Uint32(head[4:])>>24&0x1f)&1 == 0 {
+	for id, place := range t.types {
+		if s.kinds>>place.kind()&1 == 0 {
 			continue
 		}
-		at := binary.NativeEndian.Uint32(head)
+		at := t.word(place.offset())
 		if end := uint64(at) + uint64(length); end < uint64(len(strings)) && strings[end] == 0 && strings[at] == first && string(strings[at:end]) == s.name {
 			return uint32(id)
 		}
@@ -239,20 +162,11 @@ func (t *Types) Func(name string) (*btf.FuncProto, error) {
 // indexFunctions makes Func quick. No other goroutine may use t meanwhile.
 func (t *Types) indexFunctions() {
 	t.functions = map[string]uint32{}
-	for id := len(t.offsets) - 1; id > 0; id-- {
-		off := int(t.offsets[id])
-		if t.word(off+4)>>24&0x1f == kindFunc {
-			t.functions[t.name(t.word(off))] = uint32(id)
+	for id := len(t.types) - 1; id > 0; id-- {
+		if place := t.types[id]; place.kind() == kindFunc {
+			t.functions[t.name(t.word(place.offset()))] = uint32(id)
 		}
 	}
-}
-
-// ID gives the number of a function or typedef, as bpf(2) wants it for attaching; 0 if there is none.
-func (t *Types) ID(name string, function bool) uint32 {
-	if function {
-		return t.find(name, kindFunc)
-	}
-	return t.find(name, kindTypedef)
 }
 
 func (t *Types) named(name, what string, kinds ...uint32) (btf.Type, error) {
@@ -269,18 +183,17 @@ func (t *Types) EnumConstant(name string) (*btf.Enum, bool) {
 	if !ok {
 		return nil, false
 	}
-	for id := 1; id < len(t.offsets); id++ {
-		off := int(t.offsets[id])
-		info := t.word(off + 4)
+	for id, place := range t.types {
 		step := 8
-		switch info >> 24 & 0x1f {
+		switch place.kind() {
 		case kindEnum:
 		case kindEnum64:
 			step = 12
 		default:
 			continue
 		}
-		for i := range int(info & 0xffff) {
+		off := place.offset()
+		for i := range int(t.word(off+4) & 0xffff) {
 			if t.word(off+12+i*step) != want {
 				continue
 			}
@@ -294,10 +207,9 @@ func (t *Types) EnumConstant(name string) (*btf.Enum, bool) {
 
 // Names calls f with the tag and name of each struct, union and enum.
 func (t *Types) Names(f func(tag, name string)) {
-	for id := 1; id < len(t.offsets); id++ {
-		off := int(t.offsets[id])
+	for _, place := range t.types {
 		tag := ""
-		switch t.word(off+4) >> 24 & 0x1f {
+		switch place.kind() {
 		case kindStruct:
 			tag = "struct"
 		case kindUnion:
@@ -307,7 +219,7 @@ func (t *Types) Names(f func(tag, name string)) {
 		default:
 			continue
 		}
-		if name := t.name(t.word(off)); name != "" {
+		if name := t.name(t.word(place.offset())); name != "" {
 			f(tag, name)
 		}
 	}
@@ -348,10 +260,10 @@ func (d *decoder) typ(id uint32, depth int) btf.Type {
 	if known, ok := d.done[id]; ok {
 		return known
 	}
-	if int(id) >= len(d.offsets) || depth > maxTypeDepth {
+	if int(id) >= len(d.types) || depth > maxTypeDepth {
 		return d.fail("type %d is out of range or too deep", id)
 	}
-	off := int(d.offsets[id])
+	off := d.types[id].offset()
 	name, info, ref := d.name(d.word(off)), d.word(off+4), d.word(off+8)
 	switch info >> 24 & 0x1f {
 	case kindInt:
@@ -437,10 +349,10 @@ func (d *decoder) enter(id uint32, t btf.Type) btf.Type {
 
 // target is typ for what a pointer points to: a named struct or union is left out.
 func (d *decoder) target(id uint32, depth int) btf.Type {
-	if id == 0 || int(id) >= len(d.offsets) || d.done[id] != nil {
+	if id == 0 || int(id) >= len(d.types) || d.done[id] != nil {
 		return d.typ(id, depth)
 	}
-	off := int(d.offsets[id])
+	off := d.types[id].offset()
 	name, info, ref := d.name(d.word(off)), d.word(off+4), d.word(off+8)
 	switch info >> 24 & 0x1f {
 	case kindStruct:

@@ -96,8 +96,9 @@ func TestTypesByName(t *testing.T) {
 	if _, err := types.Struct("no_such_struct_at_all"); !errors.Is(err, ErrNoType) {
 		t.Errorf("error %v", err)
 	}
-	if types.ID("btf_trace_sched_switch", false) == 0 || types.ID("vfs_read", true) == 0 {
-		t.Error("no ids")
+	names := []TypeName{{"btf_trace_sched_switch", false}, {"vfs_read", true}}
+	if ids, err := TypeIDs("", names); err != nil || len(ids) != 2 || ids[names[0]] == 0 || ids[names[1]] == 0 {
+		t.Error("no ids", err)
 	}
 }
 
@@ -111,6 +112,10 @@ func FuzzTypes(f *testing.F) {
 		types.Names(func(_, name string) { _, _ = types.Struct(name) })
 		_, _ = types.Func("a")
 		types.EnumConstant("a")
+		names := []TypeName{{"a", true}, {"a", false}, {"", true}}
+		if split, err := newBlob(raw, types.blob); err != nil || len(split.ids(names)) > 3 || len(types.ids(names)) > 3 {
+			t.Error(err)
+		}
 	})
 }
 

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"skep/ir"
+	"skep/probe"
 )
 
 // features remembers what was found out.
@@ -141,8 +142,8 @@ func loadSmall(kind ebpf.ProgramType, attachType uint32, insns asm.Instructions)
 // tryFentry puts a program on the entry of a function that is hardly ever called: some kernels load such programs and then cannot
 // redirect functions.
 func tryFentry() bool {
-	function := btfName{btfFunc, "set_user_nice"}
-	ids, err := findBTF("", []btfName{function})
+	function := probe.TypeName{Name: "set_user_nice", Function: true}
+	ids, err := probe.TypeIDs("", []probe.TypeName{function})
 	if err != nil || ids[function] == 0 {
 		return false
 	}

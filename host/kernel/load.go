@@ -255,8 +255,8 @@ func addFunctionInfo(attr *progLoadAttr, insns asm.Instructions) (closeBTF func(
 
 // attachTargets are the types of the kernel that tracing programs are attached to.
 type attachTargets struct {
-	found   map[string]map[btfName]uint32 // by module
-	objects map[string]int                // BTF objects of modules
+	found   map[string]map[probe.TypeName]uint32 // by module
+	objects map[string]int                       // BTF objects of modules
 	module  map[*ebpf.ProgramSpec]string
 	err     error
 }
@@ -266,11 +266,11 @@ type attachTarget struct {
 	object int // 0 for the kernel itself
 }
 
-func targetName(spec *ebpf.ProgramSpec) btfName {
+func targetName(spec *ebpf.ProgramSpec) probe.TypeName {
 	if spec.AttachType == ebpf.AttachTraceRawTp {
-		return btfName{btfTypedef, "btf_trace_" + spec.AttachTo}
+		return probe.TypeName{Name: "btf_trace_" + spec.AttachTo}
 	}
-	return btfName{btfFunc, spec.AttachTo}
+	return probe.TypeName{Name: spec.AttachTo, Function: true}
 }
 
 func findTargets(spec *ebpf.CollectionSpec, attach []probe.Attach) (t attachTargets) {
@@ -280,7 +280,7 @@ func findTargets(spec *ebpf.CollectionSpec, attach []probe.Attach) (t attachTarg
 			t.module[p] = a.Points[0].Module
 		}
 	}
-	wanted := map[string][]btfName{}
+	wanted := map[string][]probe.TypeName{}
 	for _, p := range spec.Programs {
 		if p.Type == ebpf.Tracing && p.AttachTo != "" {
 			wanted[t.module[p]] = append(wanted[t.module[p]], targetName(p))
@@ -289,9 +289,9 @@ func findTargets(spec *ebpf.CollectionSpec, attach []probe.Attach) (t attachTarg
 	if len(wanted) == 0 {
 		return t
 	}
-	t.found, t.objects = map[string]map[btfName]uint32{}, map[string]int{}
+	t.found, t.objects = map[string]map[probe.TypeName]uint32{}, map[string]int{}
 	for module, names := range wanted {
-		if t.found[module], t.err = findBTF(module, names); t.err != nil {
+		if t.found[module], t.err = probe.TypeIDs(module, names); t.err != nil {
 			if errors.Is(t.err, unix.ENOENT) {
 				t.err = &host.Missing{What: "BTF", Why: btfDir + orVmlinux(module) + " does not exist; CONFIG_DEBUG_INFO_BTF"}
 			}
@@ -299,7 +299,7 @@ func findTargets(spec *ebpf.CollectionSpec, attach []probe.Attach) (t attachTarg
 		}
 		for _, n := range names {
 			if t.found[module][n] == 0 {
-				t.err = fmt.Errorf("the kernel has no %s: not in %s", n.name, btfDir+orVmlinux(module))
+				t.err = fmt.Errorf("the kernel has no %s: not in %s", n.Name, btfDir+orVmlinux(module))
 				return t
 			}
 		}

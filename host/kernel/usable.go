@@ -47,8 +47,8 @@ func traceable(p probe.Point) error {
 	if p.Module != "" && p.Module != "vmlinux" {
 		return nil // its types say that it is there
 	}
-	function := btfName{btfFunc, p.Function}
-	ids, err := findBTF("", []btfName{function})
+	function := probe.TypeName{Name: p.Function, Function: true}
+	ids, err := probe.TypeIDs("", []probe.TypeName{function})
 	if err != nil {
 		return fmt.Errorf("reading the kernel's types: %w", err)
 	}
@@ -70,8 +70,8 @@ func traceable(p probe.Point) error {
 
 // rawTracepoint looks for a tracepoint among the kernel's types, and among the events, where those of modules are.
 func (h *Host) rawTracepoint(p probe.Point) error {
-	tracepoint := btfName{btfTypedef, "btf_trace_" + p.Event}
-	if ids, err := findBTF(p.Module, []btfName{tracepoint}); err == nil && ids[tracepoint] != 0 {
+	tracepoint := probe.TypeName{Name: "btf_trace_" + p.Event}
+	if ids, err := probe.TypeIDs(p.Module, []probe.TypeName{tracepoint}); err == nil && ids[tracepoint] != 0 {
 		return nil
 	}
 	categories, err := h.tracefs.List("events")
