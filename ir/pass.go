@@ -50,19 +50,16 @@ func (m *Module) optimise(opt *Options) error {
 }
 
 func (f *Func) optimise(opt *Options) error {
-	for range rounds {
-		changed := false
-		for _, p := range passes() {
-			if !p.run(f, opt) {
-				continue
-			}
-			changed = true
-			if err := f.after(p.name, opt); err != nil {
-				return err
-			}
+	all := passes()
+	idle := 0 // how many passes in a row have changed nothing
+	for i := 0; i < rounds*len(all) && idle < len(all); i++ {
+		p := all[i%len(all)]
+		if idle++; !p.run(f, opt) {
+			continue
 		}
-		if !changed {
-			break
+		idle = 0
+		if err := f.after(p.name, opt); err != nil {
+			return err
 		}
 	}
 	return nil

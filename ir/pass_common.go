@@ -7,7 +7,9 @@ func shareCommon(f *Func) bool {
 	c := &sharer{f: f, g: newGraph(f), with: map[*Value]*Value{}, seen: make(map[expr]*Value, 64), known: map[*Value]fact{}}
 	c.memory = newMemoryState(f, c.g)
 	for i := range c.bits {
-		c.bits[i] = f.constant(int64(i))
+		v := f.newValue(OpConst, Scalar)
+		v.Aux, v.Block = int64(i), f.Blocks[0]
+		c.bits[i] = v
 	}
 	c.walk(f.Blocks[0])
 	f.replaceAll(c.with)
@@ -42,6 +44,7 @@ type sharer struct {
 	seen    map[expr]*Value
 	known   map[*Value]fact
 	bits    [2]*Value // the constants 0 and 1
+	placed  [2]bool   // whether they are part of the function: that they are unused would be a change each time
 	changed bool
 }
 
@@ -74,7 +77,7 @@ func (c *sharer) walk(b *Block) {
 			a = c.now(a)
 			if v.Op != OpPhi {
 				if k := c.known[a].is; k != nil && k != a && !(v.Op == OpIf && a.Op == OpConst) {
-					a = k
+					a = c.place(k)
 					c.changed = true
 				}
 			}
@@ -151,9 +154,20 @@ func (c *sharer) learnFrom(p, b *Block, learn func(*Value, fact)) {
 // decide replaces a condition that is known not to be zero.
 func (c *sharer) decide(v *Value) {
 	if a := v.Args[0]; a.Op != OpConst && c.known[a].notZero {
-		v.Args[0] = c.bits[1]
+		v.Args[0] = c.place(c.bits[1])
 		c.changed = true
 	}
+}
+
+// place makes a constant part of the function.
+func (c *sharer) place(k *Value) *Value {
+	for i, v := range c.bits {
+		if v == k && !c.placed[i] {
+			c.placed[i] = true
+			c.f.constants = append(c.f.constants, k)
+		}
+	}
+	return k
 }
 
 // implied learns the result of a comparison whose inverse is known, or that compares with zero what is known.
