@@ -7,11 +7,10 @@ func (f *Func) clone() *Func {
 		c := *s
 		n.Slots = append(n.Slots, &c)
 	}
-	blocks := map[*Block]*Block{}
-	values := map[*Value]*Value{}
+	blocks, values := make([]*Block, f.nextBlock), make([]*Value, f.nextValue) // by ID
 	for _, b := range f.Blocks {
 		c := &Block{ID: b.ID, Func: n, sealed: true}
-		blocks[b] = c
+		blocks[b.ID] = c
 		n.Blocks = append(n.Blocks, c)
 		for _, v := range b.Values {
 			w := *v
@@ -19,22 +18,22 @@ func (f *Func) clone() *Func {
 			if v.Slot != nil {
 				w.Slot = n.Slots[v.Slot.index]
 			}
-			values[v] = &w
+			values[v.ID] = &w
 			c.Values = append(c.Values, &w)
 		}
 	}
 	for _, b := range f.Blocks {
-		c := blocks[b]
+		c := blocks[b.ID]
 		for _, p := range b.Preds {
-			c.Preds = append(c.Preds, blocks[p])
+			c.Preds = append(c.Preds, blocks[p.ID])
 		}
 		for _, s := range b.Succs {
-			c.Succs = append(c.Succs, blocks[s])
+			c.Succs = append(c.Succs, blocks[s.ID])
 		}
 		for _, v := range c.Values {
 			args := make([]*Value, len(v.Args))
 			for i, a := range v.Args {
-				args[i] = values[a]
+				args[i] = values[a.ID]
 			}
 			v.Args = args
 		}

@@ -2,6 +2,7 @@ package ir
 
 import (
 	"math"
+	"slices"
 	"sort"
 
 	"github.com/cilium/ebpf/asm"
@@ -66,24 +67,22 @@ func (f *machineFunc) reachable() {
 }
 
 func (f *machineFunc) postorder() {
-	seen := map[*block]bool{}
-	var post []*block
+	f.visit++
+	post := make([]*block, 0, len(f.blocks))
 	var walk func(b *block)
 	walk = func(b *block) {
-		seen[b] = true
-		b.preds = nil
+		b.visited = f.visit
+		b.preds = b.preds[:0]
 		for i := len(b.succs) - 1; i >= 0; i-- {
-			if !seen[b.succs[i]] {
+			if b.succs[i].visited != f.visit {
 				walk(b.succs[i])
 			}
 		}
 		post = append(post, b)
 	}
 	walk(f.blocks[0])
-	f.blocks = f.blocks[:0]
-	for i := len(post) - 1; i >= 0; i-- {
-		f.blocks = append(f.blocks, post[i])
-	}
+	slices.Reverse(post)
+	f.blocks = post
 	for _, b := range f.blocks {
 		for _, s := range b.succs {
 			s.preds = append(s.preds, b)
@@ -201,16 +200,14 @@ func (f *machineFunc) mergeTails() bool {
 			}
 			b.insts = append(b.insts[:cut:cut], inst{op: mJump, src2: noReg, span: e.insts[0].span})
 			b.succs = []*block{e}
+			e.preds = append(e.preds, b)
 			changed = true
 			if len(e.insts) == 1 {
 				break
 			}
 		}
-		if changed {
-			return true
-		}
 	}
-	return false
+	return changed
 }
 
 // freeTail reports whether e is a lone exit that no block falls into: one block may end there instead of with its own.

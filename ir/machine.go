@@ -69,12 +69,13 @@ type inst struct {
 }
 
 type block struct {
-	index  int // in machineFunc.blocks, as live has seen it
-	insts  []inst
-	succs  []*block
-	preds  []*block
-	loops  int
-	likely int64 // of the branch at its end
+	index   int // in machineFunc.blocks, as live has seen it
+	visited int // the last walk that came here, of machineFunc.visit
+	insts   []inst
+	succs   []*block
+	preds   []*block
+	loops   int
+	likely  int64 // of the branch at its end
 }
 
 // machineFunc is a function in machine form.
@@ -82,6 +83,7 @@ type machineFunc struct {
 	name   string
 	blocks []*block // the entry first; after layout in the order of emission
 	next   reg
+	visit  int          // how many walks there were over the blocks
 	lives  int          // how often live has run: it looks at the whole function
 	stack  int          // bytes of stack used so far
 	slots  int          // bytes of stack that are slots; what lies below is spilled registers

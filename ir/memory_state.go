@@ -1,10 +1,6 @@
 package ir
 
-import (
-	"sort"
-
-	"github.com/cilium/ebpf/asm"
-)
+import "github.com/cilium/ebpf/asm"
 
 // memoryState numbers the states of memory, so that two loads of the same address and number read the same.
 type memoryState struct {
@@ -12,11 +8,16 @@ type memoryState struct {
 	g        *graph
 	uses     *slotUse
 	next     int
-	slots    []int // current number of each slot
-	other    int   // of all other memory that the program or a helper may write
-	shared   []int // the slots that several blocks use: the numbers of others matter in their block alone
-	saved    map[*Block][]int
-	clobbers map[*Block]clobber
+	slots    []int     // current number of each slot
+	other    int       // of all other memory that the program or a helper may write
+	shared   []int     // the slots that several blocks use: the numbers of others matter in their block alone
+	saved    [][]int   // at the ends of blocks, by their ID: the numbers of the shared slots, then that of other memory
+	clobbers []clobber // by the block's ID
+
+	passed  []int // by block ID, the last walk that came by
+	walks   int
+	touched bitset // of the shared slots
+	work    []*Block
 }
 
 // clobber is what a block may write.
@@ -26,7 +27,8 @@ type clobber struct {
 }
 
 func newMemoryState(f *Func, g *graph) *memoryState {
-	m := &memoryState{f: f, g: g, uses: f.slotUses(), slots: make([]int, len(f.Slots)), saved: map[*Block][]int{}, clobbers: map[*Block]clobber{}}
+	m := &memoryState{f: f, g: g, uses: f.slotUses(), slots: make([]int, len(f.Slots)),
+		saved: make([][]int, f.nextBlock), clobbers: make([]clobber, f.nextBlock), passed: make([]int, f.nextBlock)}
 	index := make([]int, len(f.Slots)) // in shared, or -1
 	for i, home := range m.uses.home {
 		index[i] = -1
@@ -35,8 +37,14 @@ func newMemoryState(f *Func, g *graph) *memoryState {
 			m.shared = append(m.shared, i)
 		}
 	}
+	words := len(newBitset(len(m.shared)))
+	sets := make(bitset, words*(len(g.order)+1))
+	m.touched, sets = sets[:words:words], sets[words:]
+	numbers := make([]int, (len(m.shared)+1)*len(g.order))
 	for _, b := range g.order {
-		k := clobber{slots: newBitset(len(m.shared))}
+		k := clobber{slots: sets[:words:words]}
+		sets = sets[words:]
+		m.saved[b.ID], numbers = numbers[:len(m.shared)+1:len(m.shared)+1], numbers[len(m.shared)+1:]
 		for _, v := range b.Values {
 			m.writes(v, func(slot int) {
 				if slot < 0 {
@@ -46,7 +54,7 @@ func newMemoryState(f *Func, g *graph) *memoryState {
 				}
 			})
 		}
-		m.clobbers[b] = k
+		m.clobbers[b.ID] = k
 	}
 	return m
 }
@@ -120,7 +128,7 @@ func (m *memoryState) enter(b *Block) {
 	if d == b {
 		return
 	}
-	s := m.saved[d]
+	s := m.saved[d.ID]
 	for i, slot := range m.shared {
 		m.slots[slot] = s[i]
 	}
@@ -128,39 +136,34 @@ func (m *memoryState) enter(b *Block) {
 	if len(b.Preds) == 1 && b.Preds[0] == d {
 		return
 	}
-	seen := map[*Block]bool{d: true}
-	work := append([]*Block(nil), b.Preds...)
-	touched := map[int]bool{}
-	for len(work) > 0 {
-		p := work[len(work)-1]
-		work = work[:len(work)-1]
-		if seen[p] {
+	clear(m.touched)
+	other := false
+	m.walks++
+	m.passed[d.ID] = m.walks
+	m.work = append(m.work[:0], b.Preds...)
+	for len(m.work) > 0 {
+		p := m.work[len(m.work)-1]
+		m.work = m.work[:len(m.work)-1]
+		if m.passed[p.ID] == m.walks {
 			continue
 		}
-		seen[p] = true
-		k := m.clobbers[p]
-		k.slots.each(func(i reg) { touched[m.shared[i]] = true })
-		if k.other {
-			touched[-1] = true
-		}
-		work = append(work, p.Preds...)
+		m.passed[p.ID] = m.walks
+		m.touched.or(m.clobbers[p.ID].slots)
+		other = other || m.clobbers[p.ID].other
+		m.work = append(m.work, p.Preds...)
 	}
-	var list []int
-	for i := range touched {
-		list = append(list, i)
+	if other {
+		m.bump(-1)
 	}
-	sort.Ints(list)
-	for _, i := range list {
-		m.bump(i)
-	}
+	m.touched.each(func(i reg) { m.bump(m.shared[i]) })
 }
 
 func (m *memoryState) leave(b *Block) {
-	s := make([]int, 0, len(m.shared)+1)
-	for _, slot := range m.shared {
-		s = append(s, m.slots[slot])
+	s := m.saved[b.ID]
+	for i, slot := range m.shared {
+		s[i] = m.slots[slot]
 	}
-	m.saved[b] = append(s, m.other)
+	s[len(s)-1] = m.other
 }
 
 // version returns the number of the memory that a load reads.

@@ -1,33 +1,91 @@
 package ir
 
+import "slices"
+
 // shareCommon replaces values by equal ones that have been computed on every path to them: the same operation of the same
 // arguments; loads only if nothing between can have written there. On the way it uses what branches have decided: in the
 // block behind an `if` its condition is known.
 func shareCommon(f *Func) bool {
-	c := &sharer{f: f, g: newGraph(f), with: map[*Value]*Value{}, seen: make(map[expr]*Value, 64), known: map[*Value]fact{}}
+	c := &sharer{f: f, g: newGraph(f), with: map[*Value]*Value{}}
 	c.memory = newMemoryState(f, c.g)
 	for i := range c.bits {
 		v := f.newValue(OpConst, Scalar)
 		v.Aux, v.Block = int64(i), f.Blocks[0]
 		c.bits[i] = v
 	}
+	c.known = make([]fact, f.nextValue)
+	c.seen = newExprs(f.nextValue)
 	c.walk(f.Blocks[0])
 	f.replaceAll(c.with)
 	f.placeConstants()
 	return c.changed || len(c.with) > 0
 }
 
-// expr identifies what a value computes.
-type expr struct {
-	op        Op
-	typ       Type
-	size      int32
-	args      int32
-	aux, aux2 int64
-	sym       string
-	slot      *Slot
-	a, b, c   int32 // argument IDs + 1
-	version   int32 // of the memory read
+// exprs finds the values that compute something, by what that is. What was entered last is taken out first.
+type exprs struct {
+	entries []exprEntry
+	heads   []int32 // by hash, the number of the entry that came last, less 1
+}
+
+// exprEntry says that value is what like computes.
+type exprEntry struct {
+	like    *Value
+	value   *Value
+	version int32 // of the memory that is read
+	next    int32 // the entry before with the same hash, as in heads
+}
+
+func newExprs(values int) *exprs {
+	size := 64
+	for size < values {
+		size *= 2
+	}
+	return &exprs{heads: make([]int32, size)}
+}
+
+// hash is of what a value computes. The order of two operands does not matter.
+func (x *exprs) hash(v *Value, version int32) uint64 {
+	const prime = 0x9e3779b97f4a7c15
+	h := (uint64(v.Op)<<8 | uint64(v.Size)) * prime
+	h = (h ^ uint64(v.Aux)) * prime
+	h ^= uint64(v.Aux2) + uint64(version)<<32
+	for _, a := range v.Args {
+		h += uint64(a.ID+1) * prime
+	}
+	h *= prime
+	return (h ^ h>>32) & uint64(len(x.heads)-1)
+}
+
+func (x *exprs) find(v *Value, version int32) *Value {
+	for n := x.heads[x.hash(v, version)]; n != 0; n = x.entries[n-1].next {
+		if e := &x.entries[n-1]; e.version == version && sameExpr(e.like, v) {
+			return e.value
+		}
+	}
+	return nil
+}
+
+func (x *exprs) enter(like *Value, version int32, value *Value) {
+	h := x.hash(like, version)
+	x.entries = append(x.entries, exprEntry{like, value, version, x.heads[h]})
+	x.heads[h] = int32(len(x.entries))
+}
+
+// leave takes out all but the first n entries.
+func (x *exprs) leave(n int) {
+	for i := len(x.entries) - 1; i >= n; i-- {
+		e := x.entries[i]
+		x.heads[x.hash(e.like, e.version)] = e.next
+	}
+	x.entries = x.entries[:n]
+}
+
+// sameExpr reports whether two values compute the same, of the same memory.
+func sameExpr(v, w *Value) bool {
+	if v.Op != w.Op || v.Type != w.Type || v.Size != w.Size || v.Aux != w.Aux || v.Aux2 != w.Aux2 || v.Slot != w.Slot || v.Sym != w.Sym {
+		return false
+	}
+	return slices.Equal(v.Args, w.Args) || v.Op.commutative() && len(v.Args) == 2 && len(w.Args) == 2 && v.Args[0] == w.Args[1] && v.Args[1] == w.Args[0]
 }
 
 // fact is what is known of a value behind a branch.
@@ -41,8 +99,8 @@ type sharer struct {
 	g       *graph
 	memory  *memoryState
 	with    map[*Value]*Value
-	seen    map[expr]*Value
-	known   map[*Value]fact
+	seen    *exprs
+	known   []fact    // by ID
 	bits    [2]*Value // the constants 0 and 1
 	placed  [2]bool   // whether they are part of the function: that they are unused would be a change each time
 	changed bool
@@ -56,16 +114,12 @@ func (c *sharer) now(v *Value) *Value {
 }
 
 func (c *sharer) walk(b *Block) {
-	type undo struct {
-		e   expr
-		old *Value
-	}
-	var undos []undo
+	entered := len(c.seen.entries)
 	var facts []*Value
 	var before []fact
 	learn := func(v *Value, x fact) {
-		facts, before = append(facts, v), append(before, c.known[v])
-		c.known[v] = x
+		facts, before = append(facts, v), append(before, c.known[v.ID])
+		c.known[v.ID] = x
 	}
 	if len(b.Preds) == 1 {
 		c.learnFrom(b.Preds[0], b, learn)
@@ -76,7 +130,7 @@ func (c *sharer) walk(b *Block) {
 		for i, a := range v.Args {
 			a = c.now(a)
 			if v.Op != OpPhi {
-				if k := c.known[a].is; k != nil && k != a && !(v.Op == OpIf && a.Op == OpConst) {
+				if k := c.known[a.ID].is; k != nil && k != a && !(v.Op == OpIf && a.Op == OpConst) {
 					a = c.place(k)
 					c.changed = true
 				}
@@ -86,20 +140,18 @@ func (c *sharer) walk(b *Block) {
 		if v.Op == OpIf {
 			c.decide(v)
 		}
-		e, ok := c.key(v)
-		if ok {
-			if twin := c.seen[e]; twin != nil {
+		if version, ok := c.shareable(v); ok {
+			if twin := c.seen.find(v, version); twin != nil {
 				c.with[v] = twin
 				continue
 			}
-			undos = append(undos, undo{e, c.seen[e]})
-			c.seen[e] = v
+			c.seen.enter(v, version, v)
 			c.implied(v, learn)
 		}
 		c.memory.write(v)
-		if e, x := c.stored(v); x != nil {
-			undos = append(undos, undo{e, c.seen[e]})
-			c.seen[e] = x
+		if load := loadOf(v); load != nil {
+			version, _ := c.shareable(load)
+			c.seen.enter(load, version, v.Args[1])
 		}
 		kept = append(kept, v)
 	}
@@ -108,15 +160,9 @@ func (c *sharer) walk(b *Block) {
 	for _, k := range c.g.kids[b.ID] {
 		c.walk(k)
 	}
-	for i := len(undos) - 1; i >= 0; i-- {
-		if undos[i].old == nil {
-			delete(c.seen, undos[i].e)
-		} else {
-			c.seen[undos[i].e] = undos[i].old
-		}
-	}
+	c.seen.leave(entered)
 	for i := len(facts) - 1; i >= 0; i-- {
-		c.known[facts[i]] = before[i]
+		c.known[facts[i].ID] = before[i]
 	}
 }
 
@@ -153,7 +199,7 @@ func (c *sharer) learnFrom(p, b *Block, learn func(*Value, fact)) {
 
 // decide replaces a condition that is known not to be zero.
 func (c *sharer) decide(v *Value) {
-	if a := v.Args[0]; a.Op != OpConst && c.known[a].notZero {
+	if a := v.Args[0]; a.Op != OpConst && c.known[a.ID].notZero {
 		v.Args[0] = c.place(c.bits[1])
 		c.changed = true
 	}
@@ -176,7 +222,7 @@ func (c *sharer) implied(v *Value, learn func(*Value, fact)) {
 		return
 	}
 	if v.Op == OpEq || v.Op == OpNe {
-		if v.Args[1].isConst(0) && c.known[v.Args[0]].notZero {
+		if v.Args[1].isConst(0) && c.known[v.Args[0].ID].notZero {
 			learn(v, fact{notZero: v.Op == OpNe, is: c.bits[bit(v.Op == OpNe)]})
 			return
 		}
@@ -193,15 +239,14 @@ func (c *sharer) implied(v *Value, learn func(*Value, fact)) {
 	if twin == nil {
 		return
 	}
-	if k := c.known[twin].is; k != nil {
+	if k := c.known[twin.ID].is; k != nil {
 		learn(v, fact{notZero: k.Aux == 0, is: c.bits[1-k.Aux]})
 	}
 }
 
 // find returns the value that computes this already, or nil.
 func (c *sharer) find(op Op, x, y *Value) *Value {
-	e, _ := c.key(&Value{Op: op, Type: Scalar, Args: []*Value{x, y}})
-	return c.seen[e]
+	return c.seen.find(&Value{Op: op, Type: Scalar, Args: []*Value{x, y}}, 0)
 }
 
 // near returns the constant x+by, if there is one in the function and x is a constant.
@@ -209,49 +254,30 @@ func (c *sharer) near(x *Value, by int64) *Value {
 	if x.Op != OpConst || x.Aux == -1 || x.Aux == 0 || x.Aux == mask(63) || x.Aux == ^mask(63) {
 		return nil // might wrap around
 	}
-	e, _ := c.key(&Value{Op: OpConst, Type: Scalar, Aux: x.Aux + by})
-	return c.seen[e]
+	return c.seen.find(&Value{Op: OpConst, Type: Scalar, Aux: x.Aux + by}, 0)
 }
 
-// key returns the expression of v, if v may be shared.
-func (c *sharer) key(v *Value) (expr, bool) {
-	if len(v.Args) > 3 {
-		return expr{}, false
-	}
-	e := expr{op: v.Op, typ: v.Type, size: int32(v.Size), aux: v.Aux, aux2: v.Aux2, sym: v.Sym, slot: v.Slot, args: int32(len(v.Args))}
+// shareable reports whether v may be shared, and which version of memory it depends on.
+func (c *sharer) shareable(v *Value) (version int32, ok bool) {
 	switch {
+	case len(v.Args) > 3:
 	case v.Op.binary(), v.Op.compare(), v.Op == OpNeg, v.Op == OpZExt, v.Op == OpSExt, v.Op == OpSwap, v.leaf(), v.Op == OpParam:
+		return 0, true
 	case v.Op == OpLoad, v.Op == OpLoadS:
-		e.version = int32(c.memory.version(v))
+		return int32(c.memory.version(v)), true
 	case v.Op == OpCall && v.Aux2&Pure != 0:
-		for _, a := range v.Args {
-			if a.Type.pointer() {
-				return expr{}, false
-			}
-		}
-	default:
-		return expr{}, false
+		return 0, !slices.ContainsFunc(v.Args, func(a *Value) bool { return a.Type.pointer() })
 	}
-	ids := [3]int32{}
-	for i, a := range v.Args {
-		ids[i] = int32(a.ID) + 1
-	}
-	if v.Op.commutative() && ids[0] > ids[1] {
-		ids[0], ids[1] = ids[1], ids[0]
-	}
-	e.a, e.b, e.c = ids[0], ids[1], ids[2]
-	return e, true
+	return 0, false
 }
 
-// stored returns the load that would read what the store v has just written, and the value that it would read.
-func (c *sharer) stored(v *Value) (expr, *Value) {
+// loadOf returns the load that would read what the store v has just written, unless it would read something else.
+func loadOf(v *Value) *Value {
 	if v.Op != OpStore {
-		return expr{}, nil
+		return nil
 	}
-	x := v.Args[1]
-	if x.Type != Scalar || unsignedBits(x) > 8*v.Size {
-		return expr{}, nil
+	if x := v.Args[1]; x.Type != Scalar || unsignedBits(x) > 8*v.Size {
+		return nil
 	}
-	e, _ := c.key(&Value{Op: OpLoad, Type: Scalar, Size: v.Size, Aux: v.Aux, Args: v.Args[:1]})
-	return e, x
+	return &Value{Op: OpLoad, Type: Scalar, Size: v.Size, Aux: v.Aux, Args: v.Args[:1:1]}
 }
