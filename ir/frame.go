@@ -1,5 +1,7 @@
 package ir
 
+import "slices"
+
 import "sort"
 
 // Places of slots: on the stack, or in scratch memory. Slots that never live at the same time share bytes.
@@ -14,15 +16,23 @@ type slotLives struct {
 func (f *Func) slotLiveness() *slotLives {
 	n := len(f.Slots)
 	l := &slotLives{used: newBitset(n), clash: make([]bitset, n)}
+	g := newGraph(f)
+	words := len(l.used)
+	sets := make(bitset, words*(n+2*len(g.order)+2)) // all of one size
+	next := func() bitset {
+		set := sets[:words:words]
+		sets = sets[words:]
+		return set
+	}
 	for i := range l.clash {
-		l.clash[i] = newBitset(n)
+		l.clash[i] = next()
 	}
 	u := f.slotUses()
-	at := map[*Value][]reg{}
+	at := make([][]reg, f.nextValue) // by the value's ID, the slots that it accesses
 	whole := newBitset(n)
 	for i, list := range u.access {
 		for _, v := range list {
-			at[v] = append(at[v], reg(i))
+			at[v.ID] = append(at[v.ID], reg(i))
 			l.used.set(reg(i))
 		}
 		if u.escapes[i] || f.Slots[i].Whole {
@@ -30,56 +40,56 @@ func (f *Func) slotLiveness() *slotLives {
 			l.used.set(reg(i))
 		}
 	}
-	g := newGraph(f)
-	started, needed := map[*Block]bitset{}, map[*Block]bitset{}
+	started, needed := make([]bitset, f.nextBlock), make([]bitset, f.nextBlock) // by the block's ID
 	for _, b := range g.order {
-		started[b], needed[b] = newBitset(n), newBitset(n)
+		started[b.ID], needed[b.ID] = next(), next()
 	}
+	s, before := next(), next()
 	for changed := true; changed; {
 		changed = false
 		for i, b := range g.order {
-			s := append(bitset(nil), started[b]...)
+			copy(s, started[b.ID])
 			for _, v := range b.Values {
-				for _, slot := range at[v] {
+				for _, slot := range at[v.ID] {
 					s.set(slot)
 				}
 			}
 			for _, to := range b.Succs {
-				changed = started[to].or(s) || changed
+				changed = started[to.ID].or(s) || changed
 			}
 			b = g.order[len(g.order)-1-i]
-			before := append(bitset(nil), needed[b]...)
+			copy(before, needed[b.ID])
 			for j := len(b.Values) - 1; j >= 0; j-- {
 				f.needBefore(b.Values[j], at, before)
 			}
 			for _, p := range b.Preds {
 				if g.pos[p.ID] >= 0 {
-					changed = needed[p].or(before) || changed
+					changed = needed[p.ID].or(before) || changed
 				}
 			}
 		}
 	}
 	for _, b := range g.order {
 		after := make([]bitset, len(b.Values))
-		cur := append(bitset(nil), needed[b]...)
+		copy(before, needed[b.ID])
 		for j := len(b.Values) - 1; j >= 0; j-- {
-			if at[b.Values[j]] != nil {
-				after[j] = append(bitset(nil), cur...)
+			if at[b.Values[j].ID] != nil {
+				after[j] = slices.Clone(before)
 			}
-			f.needBefore(b.Values[j], at, cur)
+			f.needBefore(b.Values[j], at, before)
 		}
-		s := append(bitset(nil), started[b]...)
+		copy(s, started[b.ID])
 		for j, v := range b.Values {
-			for _, slot := range at[v] {
+			for _, slot := range at[v.ID] {
 				s.set(slot)
 			}
-			for k, slot := range at[v] {
+			for k, slot := range at[v.ID] {
 				s.each(func(o reg) {
 					if after[j].has(o) {
 						l.edge(slot, o)
 					}
 				})
-				for _, o := range at[v][:k] {
+				for _, o := range at[v.ID][:k] {
 					l.edge(slot, o)
 				}
 			}
@@ -97,11 +107,11 @@ func (l *slotLives) edge(a, b reg) {
 }
 
 // needBefore takes the needed slots from after v to before it.
-func (f *Func) needBefore(v *Value, at map[*Value][]reg, needed bitset) {
-	for _, slot := range at[v] {
+func (f *Func) needBefore(v *Value, at [][]reg, needed bitset) {
+	for _, slot := range at[v.ID] {
 		needed.set(slot)
 	}
-	if s := v.overwrites(); s != nil && len(at[v]) == 1 {
+	if s := v.overwrites(); s != nil && len(at[v.ID]) == 1 {
 		needed.clear(reg(s.index))
 	}
 }
