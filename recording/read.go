@@ -246,7 +246,7 @@ func (r *Reader) readBlock() error {
 	if n, err := io.CopyN(&b, r.in, int64(stored)); err != nil {
 		return failed(fmt.Sprintf("the recording is cut off: %d of the %d bytes of a block are there", n, stored), true)
 	}
-	if crc32.Checksum(b.Bytes(), castagnoli) != binary.LittleEndian.Uint32(h[8:]) {
+	if crc32.Checksum(b.Bytes(), castagnoli()) != binary.LittleEndian.Uint32(h[8:]) {
 		return failed("a block is damaged: its checksum is another one", false)
 	}
 	content, err := io.ReadAll(io.LimitReader(flate.NewReader(&b), int64(length)+1))

@@ -23,7 +23,8 @@ const (
 	mostKnown = 1 << 16
 )
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+// castagnoli is made on first use: few runs record.
+var castagnoli = sync.OnceValue(func() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) })
 
 // A Writer writes a recording. Its methods may be called from several goroutines.
 type Writer struct {
@@ -191,7 +192,7 @@ func (r *Writer) flush() {
 	stored := b[blockHeader:]
 	binary.LittleEndian.PutUint32(b, uint32(len(stored)))
 	binary.LittleEndian.PutUint32(b[4:], uint32(len(r.content)))
-	binary.LittleEndian.PutUint32(b[8:], crc32.Checksum(stored, castagnoli))
+	binary.LittleEndian.PutUint32(b[8:], crc32.Checksum(stored, castagnoli()))
 	_, r.err = r.w.Write(b)
 	r.content = r.content[:0]
 }

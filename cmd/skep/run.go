@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -81,6 +82,7 @@ func (t *tracing) run() (exit int, err error) {
 			fmt.Fprintf(t.stderr, "WARNING: the header %s is not read\nHINT: kernel types come from its BTF; define other types and constants in the script\n", h)
 		}
 	}
+	t.expectTypes(src)
 	script, list := syntax.Parse(src, parseOptionsOf(t.options))
 	if show(t.environment, t.options, list) {
 		return 0, errShown{}
@@ -105,6 +107,19 @@ func (t *tracing) run() (exit int, err error) {
 	}
 	dropCode() // of the compiler
 	return t.trace(unit)
+}
+
+// expectTypes begins to read the kernel's types beside the parser, if the script looks as if it needs them.
+func (t *tracing) expectTypes(src *diag.Source) {
+	if t.fmt || t.played != nil || runtime.GOMAXPROCS(0) == 1 {
+		return
+	}
+	for _, kind := range []string{"tracepoint:", "fentry:", "fexit:"} {
+		if strings.Contains(src.Text, kind) {
+			go func() { _, _ = probe.LoadTypes() }() // who needs them is told what is wrong with them
+			return
+		}
+	}
 }
 
 // compileOnly reports whether -d asks for the compiler's stages: bpftrace, too, does not run the script then.
