@@ -110,11 +110,16 @@ func newUnit(t *check.Tree, opt Options) *unit {
 		CppDemangle: c.CppDemangle, CacheUserSymbols: c.CacheUserSymbols, RingPages: c.PerfRBPages, StackCopy: c.StackCopy,
 		MissingProbes: c.MissingProbes,
 	}
-	u.facts = gather(t)
+	if u.facts = gather(t); !u.facts.rush && c.PerfRBPages == 0 {
+		u.Script.Config.RingPages = quietRing
+	}
 	u.declareMaps()
 	u.data.zeros(u.zeroSize)
 	return u
 }
+
+// quietRing is how many pages the data ring has if few records are sent at a time: the kernel takes 0.3 ms to make each MB.
+const quietRing = 64
 
 // naming is the tree with probes that all know by which of their points they were hit.
 func naming(t *check.Tree) *check.Tree {

@@ -88,3 +88,22 @@ func TestMapsInAdvance(t *testing.T) {
 		}
 	}
 }
+
+// TestQuietRing: the data ring is small where few records are sent at a time, and else as the host has it, unless the script says.
+func TestQuietRing(t *testing.T) {
+	ktest.Need(t, ktest.Root)
+	for script, pages := range map[string]int{
+		`BEGIN { printf("a"); } rawtracepoint:sched_switch { @ = count(); } interval:s:1 { print(@); }`: quietRing,
+		`rawtracepoint:sched_switch { printf("a"); }`:                                                   0,
+		`interval:s:1 { for ($i : 0..1000) { printf("a"); } }`:                                          0,
+		`config = { perf_rb_pages = 16 } BEGIN { printf("a"); }`:                                        16,
+	} {
+		u, err := compileScript(script, &ir.Target{Kernel: 6<<16 | 18<<8, Arch: "amd64", CPUs: 2}, Options{})
+		if err != nil {
+			t.Fatalf("%s: %v", script, err)
+		}
+		if got := u.Script.Config.RingPages; got != pages {
+			t.Errorf("%s: %d pages, not %d", script, got, pages)
+		}
+	}
+}

@@ -24,8 +24,8 @@ type facts struct {
 	shrinking map[*check.Map]bool
 	// elsewhere are the maps that are used in other ways than by the entry of the running CPU.
 	elsewhere map[*check.Map]bool
-	// data is set if a record goes to the data ring.
-	data bool
+	// data is set if a record goes to the data ring, rush if many may go there before anybody reads them.
+	data, rush bool
 }
 
 func gather(t *check.Tree) facts {
@@ -34,7 +34,7 @@ func gather(t *check.Tree) facts {
 		elsewhere: map[*check.Map]bool{}}
 	for _, p := range t.Probes {
 		wrote := map[*check.Map]int{}
-		loops := false
+		loops, sends := false, false
 		walkProbe(p, func(n any) bool {
 			if m, own := ofThisCPU(n); m != nil && !own {
 				f.elsewhere[m] = true
@@ -69,11 +69,13 @@ func gather(t *check.Tree) facts {
 					}
 				}
 				if n.Fn == "dw_ustack" || n.Event != nil && !isControl(n.Event.Kind) {
-					f.data = true
+					sends = true
 				}
 			}
 			return true
 		})
+		f.data = f.data || sends
+		f.rush = f.rush || sends && (loops || !seldom(p))
 		for m, n := range wrote {
 			f.writers[m] = append(f.writers[m], p)
 			if (n > 1 || loops) && inInterrupt(p) {
@@ -110,6 +112,18 @@ func ofThisCPU(n any) (m *check.Map, own bool) {
 	}
 	c, ok := key.(*check.Call)
 	return m, ok && c.Fn == "cpu"
+}
+
+// seldom reports whether a probe's program runs once, or by a clock on one CPU.
+func seldom(p *check.Probe) bool {
+	for _, pt := range p.Points {
+		switch pt.Kind {
+		case probe.Begin, probe.End, probe.Interval, probe.SelfSignal:
+		default:
+			return false
+		}
+	}
+	return true
 }
 
 // inInterrupt reports whether a probe's program runs in an interrupt, of a timer or of the CPU's counters.
