@@ -2,6 +2,7 @@ package trace
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"skep/host"
 	"skep/lang/bpftrace/lower"
@@ -189,15 +190,41 @@ func (s *stacks) text(dst []byte, t *schema.Type, b []byte, indent string) []byt
 	return dst
 }
 
+// resolve names the frames of a stack, the innermost first.
 func (s *stacks) resolve(user bool, pid int, ips []uint64) []symbol.Symbol {
-	switch {
-	case len(ips) == 0:
+	if len(ips) == 0 {
 		return nil
-	case user:
-		s.sync()
-		return s.symbols.User(pid, ips)
 	}
-	return s.symbols.Kernel(ips)
+	name := s.symbols.Kernel
+	if user {
+		s.sync()
+		name = func(addrs []uint64) []symbol.Symbol { return s.symbols.User(pid, addrs) }
+	}
+	symbols := name(ips)
+	// All but the first are return addresses. Behind a call that does not return, a function may end: the call is in the one before.
+	var ends []int
+	var calls []uint64
+	for i := 1; i < len(symbols); i++ {
+		if sym := &symbols[i]; sym.Offset == 0 && !startsFrame(sym.Name) {
+			ends, calls = append(ends, i), append(calls, ips[i]-1)
+		}
+	}
+	if len(ends) == 0 {
+		return symbols
+	}
+	symbols = slices.Clone(symbols)
+	for i, sym := range name(calls) {
+		if sym.Found() {
+			sym.Addr, sym.Offset = sym.Addr+1, sym.Offset+1
+			symbols[ends[i]] = sym
+		}
+	}
+	return symbols
+}
+
+// startsFrame reports whether frames begin at the first byte of a function that nobody calls: signal handlers return to it.
+func startsFrame(name string) bool {
+	return name == "__restore_rt" || name == "__restore" || name == "__kernel_rt_sigreturn"
 }
 
 // sync waits until the process table knows what happened before the events in work.

@@ -37,6 +37,9 @@ APART unsigned long leaf(unsigned long n) { for (unsigned long i = 0; i < n; i++
 APART unsigned long middle(unsigned long n) { unsigned long r = leaf(n); return r + 1; }
 APART unsigned long outer(unsigned long n) { unsigned long r = middle(n) ^ 2; return r + middle(n / 7); }
 APART unsigned long doze(unsigned long us) { usleep(us); return sink; }
+APART __attribute__((noreturn)) void stay(double end) { do leaf(100000); while (now() < end); exit(0); }
+APART void last(double end) { stay(end); } /* its call is its last instruction: where that would return to, another function begins */
+APART void next(void) { sink++; }
 APART unsigned long enter(unsigned long (*f)(unsigned long), unsigned long n) { return f(n) + 3; }
 
 static const unsigned char code[] = { /* push %rbp; mov %rsp, %rbp; mov %rdi, %rax; 1: dec %rax; jnz 1b; pop %rbp; ret */
@@ -59,6 +62,8 @@ int main(int argc, char **argv) {
 	if (write(1, "ready\n", 6) != 6 || read(0, (char[1]){}, 1) != 1)
 		return 1;
 	double end = now() + atof(argv[1]) / 1000;
+	if (argc > 4)
+		last(end), next();
 	do {
 		enter(f, 100000);
 	} while (now() < end);
@@ -104,6 +109,7 @@ func TestStackTools(t *testing.T) {
 		{"user only", "profile -F 99 -U", plain + " 700", `^_start;.*;` + inC + `$`},
 		{"static", "profile -F 99", gcc("still", "-static") + " 700", `^_start;.*;` + inC + `$`},
 		{"stripped", "profile -F 99", gcc("bare", "-s") + " 700", `^\[unknown\];__libc_start_main;.*;\[unknown\](;\[unknown\]){4}$`},
+		{"does not return", "profile -F 99", gcc("stay", "-falign-functions=1") + " 700 x x x", `^_start;.*;main;last;stay;leaf$`},
 		{"by frame pointers", "profile -F 99 --call-graph fp", plain + " 700", `(^|;)leaf$`},
 		{"perf map", "profile -F 99", plain + " 700 made", `^_start;.*;main;enter;made_hot$`},
 		{"mount namespace", "profile -F 99", "unshare -m sh -c", `^_start;.*;` + inC + `$`},
