@@ -31,6 +31,15 @@ const (
 	Bench      // bench:name, with --bench
 )
 
+// Own reports whether probes of the kind are skep's own: they run once, when asked to, or by a clock, and are about no process.
+func (k Kind) Own() bool {
+	switch k {
+	case Begin, End, Interval, SelfSignal:
+		return true
+	}
+	return false
+}
+
 // Point is one concrete place to attach to, with no wildcard left in it.
 type Point struct {
 	Kind Kind

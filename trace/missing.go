@@ -39,7 +39,22 @@ func (r *run) missing(failed []*host.AttachError) error {
 			r.message(fmt.Sprintf("WARNING: %d more points could not be attached: %v", more, cause))
 		}
 	}
+	if mode == "error" && len(failed) > 0 && len(failed) == r.wanted() {
+		return fmt.Errorf("nothing could be attached but skep's own probes: %w", failed[0].Err)
+	}
 	return nil
+}
+
+// wanted is how many points of events there are, which are not skep's own.
+func (r *run) wanted() (n int) {
+	for _, a := range r.unit.Attach {
+		for _, p := range a.Points {
+			if !p.Kind.Own() {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 // missingShown is how many points are named for each reason why they could not be attached.

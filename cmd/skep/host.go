@@ -76,21 +76,12 @@ func (t *tracing) choose(script *syntax.Script) error {
 func needsNoProcess(script *syntax.Script) bool {
 	for _, p := range script.Probes {
 		for _, point := range p.Points {
-			if kind, _ := probe.KindOf(point.Text); !isOwn(kind) {
+			if kind, _ := probe.KindOf(point.Text); !kind.Own() {
 				return false
 			}
 		}
 	}
 	return len(script.Probes) > 0
-}
-
-// isOwn reports whether probes of a kind are about no process.
-func isOwn(kind probe.Kind) bool {
-	switch kind {
-	case probe.Begin, probe.End, probe.Interval, probe.SelfSignal:
-		return true
-	}
-	return false
 }
 
 // sees reports whether the host has a probe of the script, which may have chosen among what there is (has()), and found nothing: it is not
@@ -101,7 +92,7 @@ func (t *tracing) sees(script *syntax.Script, tree *check.Tree) bool {
 	}
 	for _, p := range tree.Probes {
 		for _, point := range p.Points {
-			if !isOwn(point.Kind) {
+			if !point.Kind.Own() {
 				return true
 			}
 		}

@@ -2,6 +2,7 @@ package lower
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 
 	"skep/lang/bpftrace/check"
@@ -75,7 +76,7 @@ func gather(t *check.Tree) facts {
 			return true
 		})
 		f.data = f.data || sends
-		f.rush = f.rush || sends && (loops || !seldom(p))
+		f.rush = f.rush || sends && (loops || slices.ContainsFunc(p.Points, func(pt probe.Point) bool { return !pt.Kind.Own() }))
 		for m, n := range wrote {
 			f.writers[m] = append(f.writers[m], p)
 			if (n > 1 || loops) && inInterrupt(p) {
@@ -112,18 +113,6 @@ func ofThisCPU(n any) (m *check.Map, own bool) {
 	}
 	c, ok := key.(*check.Call)
 	return m, ok && c.Fn == "cpu"
-}
-
-// seldom reports whether a probe's program runs once, or by a clock on one CPU.
-func seldom(p *check.Probe) bool {
-	for _, pt := range p.Points {
-		switch pt.Kind {
-		case probe.Begin, probe.End, probe.Interval, probe.SelfSignal:
-		default:
-			return false
-		}
-	}
-	return true
 }
 
 // inInterrupt reports whether a probe's program runs in an interrupt, of a timer or of the CPU's counters.
