@@ -41,7 +41,9 @@ type Map struct {
 	// {value, padded to 8; u64 present}. Keyed maps are (LRU, per-CPU) hashes of Key to Value.
 	PerCPU bool
 	Max    int
-	Drops  []Drop
+	// Declared says that the script gives this map a size of its own.
+	Declared bool
+	Drops    []Drop
 }
 
 // Drop is a place where insertions into a full map fail.

@@ -46,7 +46,7 @@ func paint(text, code string, colour bool) string {
 
 func renderPlace(w io.Writer, src *Source, at Span, message, code string, colour bool) {
 	message = printable(message)
-	if src == nil || at == (Span{}) {
+	if !src.Shown(at) {
 		fmt.Fprintln(w, paint(message, code, colour))
 		return
 	}
