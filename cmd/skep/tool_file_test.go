@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"math"
 	"os"
@@ -157,5 +158,42 @@ func TestDrsnoopCounts(t *testing.T) {
 	}
 	if least, most := (bytes-limit)/os.Getpagesize(), bytes/os.Getpagesize(); freed < least || freed > most+most/4 {
 		t.Errorf("%d pages were freed, not %d to %d", freed, least, most)
+	}
+}
+
+// TestOpensnoopNowhere has names that no directory can be put before: there is none, or no name.
+func TestOpensnoopNowhere(t *testing.T) {
+	ktest.Need(t, ktest.Root, ktest.RingBuf, ktest.RawTracepoint, ktest.BTF)
+	ktest.Oldest(t)
+	program := buildC(t, `#define _GNU_SOURCE
+#include <fcntl.h>
+#include <unistd.h>
+int main(void) {
+	int ends[2], proc = open("/proc", O_RDONLY), file = open("/proc/version", O_RDONLY);
+	pipe(ends);
+	openat(999, "one", 0);
+	openat(-5, "two", 0);
+	openat(0x7fffffff, "three", 0);
+	openat(ends[0], "four", 0);
+	openat(file, "five", 0);
+	openat(999, "/six", 0);
+	openat(999, (char *)8, 0);
+	openat(AT_FDCWD, (char *)8, 0);
+	openat(AT_FDCWD, "", 0);
+	openat(proc, "seven", 0);
+	openat(AT_FDCWD, "eight", 0);
+}`)
+	dir := t.TempDir()
+	var out, errs bytes.Buffer
+	exit := runSkep(t, dir, []string{"skep", "opensnoop", "-F", "-x", "-n", "program", "--exec", "sh", "-c", "cd " + dir + " && exec " + program}, &out, &errs)
+	var got []string
+	for line := range strings.Lines(out.String()) {
+		if words := strings.Fields(line); len(words) > 3 && words[1] == "program" {
+			got = append(got, strings.Join(words[3:], " "))
+		}
+	}
+	want := []string{"9 one", "9 two", "9 three", "20 four", "20 five", "2 /six", "14", "14", "2", "2 /proc/seven", "2 " + dir + "/eight"}
+	if d := cmp.Diff(want, got); d != "" || exit != 0 || errs.Len() > 0 {
+		t.Errorf("exit code %d: %s (-want +got)\n%s", exit, errs.String(), d)
 	}
 }
