@@ -16,8 +16,15 @@ import (
 // extension is that of scripts.
 const extension = ".bt"
 
-// prelude has the macros that all tools may use.
-const prelude = "prelude"
+// prelude has the macros that all tools may use, owners the probes of those that call its macro.
+const (
+	prelude   = "prelude"
+	owners    = "owners"
+	ownersUse = "of_asked"
+)
+
+// shared reports whether the script of this name is a part of others.
+func shared(name string) bool { return name == prelude || name == owners }
 
 // Tool is a script with its header.
 type Tool struct {
@@ -27,18 +34,18 @@ type Tool struct {
 
 // Exists reports whether there is a tool of this name.
 func Exists(name string) bool {
-	return name != prelude && slices.Contains(scriptNames(), name)
+	return !shared(name) && slices.Contains(scriptNames(), name)
 }
 
 // Names lists all tools in alphabetical order.
 func Names() []string {
-	return slices.DeleteFunc(scriptNames(), func(name string) bool { return name == prelude })
+	return slices.DeleteFunc(scriptNames(), shared)
 }
 
 // Load reads the tool of that name.
 func Load(name string) (*Tool, error) {
 	text, ok := scriptText(name)
-	if !ok || name == prelude {
+	if !ok || shared(name) {
 		return nil, fmt.Errorf("there is no tool %s", name)
 	}
 	return Parse(name+extension, text)
@@ -117,16 +124,22 @@ func Complete(src *diag.Source) {
 	if !hasHeader(src.Text) || strings.Contains(src.Text, "macro filtered(") {
 		return
 	}
-	text, ok := scriptText(prelude)
-	if !ok {
-		panic("the macros of all tools are missing") // they are part of the binary
+	parts := []string{prelude}
+	if strings.Contains(src.Text, ownersUse) {
+		parts = append(parts, owners)
 	}
-	src.Add(prelude+extension, text)
+	for _, name := range parts {
+		text, ok := scriptText(name)
+		if !ok {
+			panic("the script of all tools " + name + " is missing") // it is part of the binary
+		}
+		src.Add(name+extension, text)
+	}
 }
 
 // filters reports whether the script drops events by the filters that all such tools have.
 func (t *Tool) filters() bool {
-	return strings.Contains(t.Text, "filtered(") || strings.Contains(t.Text, `getopt("self"`)
+	return strings.Contains(t.Text, "filtered(") || strings.Contains(t.Text, "unasked(") || strings.Contains(t.Text, ownersUse) || strings.Contains(t.Text, `getopt("self"`)
 }
 
 // List shows the tools by group with a line each.
