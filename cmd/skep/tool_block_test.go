@@ -169,6 +169,8 @@ func TestBlockTools(t *testing.T) {
 		{"bitesize -p $PID", `Tracing block I/O\.\.\. Hit Ctrl-C to end\.\nProcess Name = $COMM\n +Kbytes +: count +distribution\n` +
 			` +0 -> 1 +: 0 .*\n +2 -> 3 +: 0 .*\n +4 -> 7 +: 20 +\|\*{40}\|\n`},
 		{"biopattern -T -d $DISK", `Tracing .*\n\d\d:\d\d:\d\d\nDISK     %RND  %SEQ    COUNT     KBYTES\n$DISK +\d+ +\d+ +\d+ +\d+\n`},
+		{"biopattern -p $PID", `Tracing .*\nDISK     %RND  %SEQ    COUNT     KBYTES\n$DISK +\d+ +\d+ +19         76\n`}, // nothing is before the first
+		{"biopattern -p 1 -d $DISK", `Tracing .*\nDISK     %RND  %SEQ    COUNT     KBYTES\n`},
 		{"biostacks -p $PID", `Tracing block I/O with init stacks\. Hit Ctrl-C to end\.\n` + frameLines + `    -                $COMM\n` + log2Lines},
 	} {
 		if enough(tried, test.args) {

@@ -170,6 +170,23 @@ func TestProfile(t *testing.T) {
 	}
 }
 
+// TestBusyFilters: what interrupts a process, or is looked at while it runs, is only there if it runs.
+func TestBusyFilters(t *testing.T) {
+	ktest.Need(t, ktest.Root, ktest.RingBuf, ktest.Work, ktest.Perf, ktest.BTF)
+	ktest.Oldest(t)
+	idle := ktest.StartWork(t, "getppid", "1") // it waits
+	for _, args := range []string{"softirqs -C --json", "softirqs --json", "hardirqs -C --json", "runqlen --json"} {
+		output := runBeside(t, ktest.StartWork(t, "spin", "500"), args+" -p $PID")
+		if !strings.HasPrefix(args, "hardirqs") && !strings.Contains(output, "count\":") && !strings.Contains(output, "total_usecs\":") { // no device has to interrupt
+			t.Errorf("%s shows nothing of a process that is busy:\n%s", args, output)
+		}
+		if output := runBeside(t, ktest.StartWork(t, "spin", "100"), args+" -p "+strconv.Itoa(idle.PID)); regexp.MustCompile(`:[1-9]`).MatchString(output) {
+			t.Errorf("%s shows something of a process that waits:\n%s", args, output)
+		}
+	}
+	idle.Run()
+}
+
 // runTime is how long the workload's thread has run, in nanoseconds.
 func runTime(t *testing.T, w *ktest.Workload) (ns int) {
 	t.Helper()

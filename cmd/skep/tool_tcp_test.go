@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"skep/internal/ktest"
 )
 
@@ -54,6 +56,49 @@ func TestTcpdropCloses(t *testing.T) {
 		if !strings.Contains(line, "QUEUE_PURGE") { // of the last segment, which nobody reads: Linux 6.18 calls that a reason
 			t.Error(line)
 		}
+	}
+}
+
+// TestTcpdropOfProcess: segments that a filter of the process's socket drops are shown with its number, and not with another.
+func TestTcpdropOfProcess(t *testing.T) {
+	ktest.Need(t, ktest.Root, ktest.RingBuf, ktest.Release("6.1"))
+	ktest.Edges(t)
+	server, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	for pid, want := range map[int]bool{os.Getpid(): true, 1: false} {
+		s := startSkep(t, "tcpdrop", "--json", "-P", fmt.Sprint(server.Addr().(*net.TCPAddr).Port), "--pid", fmt.Sprint(pid))
+		client, err := net.Dial("tcp", server.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		served, err := server.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw, err := served.(*net.TCPConn).SyscallConn()
+		if err != nil {
+			t.Fatal(err)
+		}
+		nothing := []unix.SockFilter{{Code: unix.BPF_RET | unix.BPF_K}}
+		var filterErr error
+		if err := raw.Control(func(fd uintptr) {
+			filterErr = unix.SetsockoptSockFprog(int(fd), unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: 1, Filter: &nothing[0]})
+		}); err != nil || filterErr != nil {
+			t.Fatal(err, filterErr)
+		}
+		if _, err := client.Write([]byte("dropped")); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(100 * time.Millisecond)
+		output, exit := s.end(os.Interrupt)
+		if got := strings.Contains(strings.Join(output, "\n"), "SOCKET_FILTER"); exit != 0 || got != want {
+			t.Errorf("--pid %d: exit code %d\n%s", pid, exit, strings.Join(output, "\n"))
+		}
+		client.Close()
+		served.Close()
 	}
 }
 
