@@ -197,6 +197,12 @@ func newJob(name string, args []string) (func() error, error) {
 		if job, err = reclaim(file, bytes, limit); err != nil {
 			return nil, err
 		}
+	case "exhaust":
+		limit := a.number()
+		var err error
+		if job, err = exhaust(limit); err != nil {
+			return nil, err
+		}
 	case "pipes":
 		n := a.number()
 		job = func() error { return pipes(n) }

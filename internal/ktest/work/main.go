@@ -58,6 +58,7 @@ jobs
   cached FILE N         read N pages of FILE that are not in memory, twice again, write 10 of them, and 20 behind
   slowpipe MILLIS       read from a pipe to which "late" is written after this time
   reclaim FILE N LIMIT  read N bytes of FILE in a control group that may have LIMIT bytes of memory
+  exhaust LIMIT         have the kernel kill a child that touches twice as many bytes as its control group may have
   pipes N               make N pipes of 1 MB, and close the last one
   mkdir N DIR           make and remove DIR N times
   spin MILLIS           burn processor time in main.spin

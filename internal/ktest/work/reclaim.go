@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -37,6 +39,26 @@ func reclaim(file string, bytes, limit int) (func() error, error) {
 			}
 		}
 		return leave()
+	}, nil
+}
+
+// exhaust starts a child that needs twice the memory that it may have.
+func exhaust(limit int) (func() error, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	leave, err := enterGroup(limit)
+	if err != nil {
+		return nil, err
+	}
+	return func() error {
+		err := exec.Command(self, "fault", strconv.Itoa(2*limit/os.Getpagesize())).Run()
+		var ended *exec.ExitError
+		if errors.As(err, &ended) && ended.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL {
+			return leave()
+		}
+		return errors.Join(fmt.Errorf("the child was not killed: %v", err), leave())
 	}, nil
 }
 
