@@ -164,6 +164,12 @@ func TestBlockTools(t *testing.T) {
 			`(\d+\.\d{6} +$COMM +$PID +$DISK +R \d+ +4096    +\d+\.\d\d +\d+\.\d\d\n){20}`},
 		{"biosnoop -P -p $PID", `TIME\(s\)     COMM           PID     DISK      T SECTOR     BYTES   P LAT\(ms\)\n` +
 			`(\d+\.\d{6} +$COMM +$PID +$DISK +R \d+ +4096    [RS] +\d+\.\d\d\n){20}`},
+		{"biosnoop -t -p $PID", `TIME     TIME\(s\)     COMM           PID     DISK      T SECTOR     BYTES   LAT\(ms\)\n` +
+			`(\d\d:\d\d:\d\d \d+\.\d{6} +$COMM +$PID +$DISK +R \d+ +4096    +\d+\.\d\d\n){20}`},
+		{"biosnoop -m 100000 -p $PID", `TIME\(s\)     COMM           PID     DISK      T SECTOR     BYTES   LAT\(ms\)\n`},
+		{"bitesize -T -c $NAME -p $PID", `Tracing .*\n\d\d:\d\d:\d\d\nProcess Name = $COMM\n +Kbytes +: count +distribution\n( +\d+ -> \d+ +: .*\n){3}`},
+		{"bitesize -c nobody -p $PID", `Tracing .*\n`},
+		{"biotop -C -p $PID -s time --rows 1 1000", `Tracing.*\n\d\d:\d\d:\d\d\nPID .*\n$PID +$COMM +R .* 80 +\d+\.\d\d\n`},
 		{"biotop -C -p $PID 1000", `Tracing\.\.\. Output every 1000 secs\. Hit Ctrl-C to end\n\d\d:\d\d:\d\d\n` +
 			`PID     COMM             D MAJ MIN DISK       I/O  Kbytes  AVGms\n$PID +$COMM +R \d+ +\d+ +$DISK +20      80 +\d+\.\d\d\n`},
 		{"bitesize -p $PID", `Tracing block I/O\.\.\. Hit Ctrl-C to end\.\nProcess Name = $COMM\n +Kbytes +: count +distribution\n` +
@@ -177,7 +183,7 @@ func TestBlockTools(t *testing.T) {
 			continue
 		}
 		t.Run(test.args, func(t *testing.T) {
-			with := strings.NewReplacer("$PID", pid, "$DISK", b.disk, "$COMM", comm)
+			with := strings.NewReplacer("$PID", pid, "$DISK", b.disk, "$COMM", comm, "$NAME", threadName(t))
 			b.t = t
 			b.unhindered(func() error {
 				s := startSkep(t, strings.Fields(with.Replace(test.args))...)

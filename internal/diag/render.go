@@ -19,7 +19,15 @@ import (
 func Render(w io.Writer, l *List, colour bool) {
 	all := append([]Diagnostic(nil), l.All...)
 	sort.SliceStable(all, func(i, j int) bool { return all[i].Span.Start < all[j].Span.Start })
+	said := map[string]bool{}
 	for _, d := range all {
+		if !l.Source.Shown(d.Span) {
+			text := d.Severity.String() + d.Message + d.Hint
+			if said[text] {
+				continue // the same of several places, none of which is shown
+			}
+			said[text] = true
+		}
 		renderPlace(w, l.Source, d.Span, d.Severity.String()+": "+d.Message, severityColour(d.Severity), colour)
 		for _, r := range d.Related {
 			renderPlace(w, l.Source, r.Span, "NOTE: "+r.Message, "\x1b[36m", colour)
