@@ -71,10 +71,32 @@ func (g *given) Set(text string) error {
 	if err := g.flag.check(text); err != nil {
 		return err
 	}
+	if g.flag.Kind == Bool {
+		text = "true"
+	}
 	if !g.flag.List {
 		g.values = nil
 	}
 	g.values = append(g.values, text)
+	return nil
+}
+
+// bareFlag stands for the value of a flag that takes none: no command line has it.
+const bareFlag = "\x00"
+
+var errNoValue = errors.New("it takes no value")
+
+// switched is a flag that takes no value, of those that all tools have.
+type switched bool
+
+func (s *switched) String() string { return strconv.FormatBool(bool(*s)) }
+func (s *switched) Type() string   { return "bool" }
+
+func (s *switched) Set(text string) error {
+	if text != bareFlag {
+		return errNoValue
+	}
+	*s = true
 	return nil
 }
 
@@ -150,7 +172,7 @@ func (c *command) declare() {
 		g := &given{flag: flag}
 		c.values[flag.Param] = g
 		add := func(long, short string) {
-			f.VarPF(g, long, short, "").NoOptDefVal = map[bool]string{true: "true"}[flag.Kind == Bool]
+			f.VarPF(g, long, short, "").NoOptDefVal = map[bool]string{true: bareFlag}[flag.Kind == Bool]
 		}
 		for i := range max(len(flag.Long), len(flag.Short)) {
 			long, short := "", ""
@@ -163,27 +185,28 @@ func (c *command) declare() {
 			add(long, short)
 		}
 	}
-	f.BoolVarP(&c.own.Help, "help", c.tool.free("h"), false, "")
+	own := func(to *bool, long, short string) { f.VarPF((*switched)(to), long, short, "").NoOptDefVal = bareFlag }
+	own(&c.own.Help, "help", c.tool.free("h"))
 	if !c.tool.long("json") {
-		f.BoolVar(&c.own.JSON, "json", false, "")
+		own(&c.own.JSON, "json", "")
 	}
 	if c.tool.free("f") != "" && !c.tool.long("format") {
 		f.StringVarP(&c.format, "format", "f", "", "")
 	}
-	f.BoolVar(&c.own.Show, "show", false, "")
+	own(&c.own.Show, "show", "")
 	if !c.tool.long("version") {
-		f.BoolVarP(&c.own.Version, "version", c.tool.free("V"), false, "")
+		own(&c.own.Version, "version", c.tool.free("V"))
 	}
-	f.BoolVar(&c.own.Explain, "explain", false, "")
-	for _, own := range []struct {
+	own(&c.own.Explain, "explain", "")
+	for _, free := range []struct {
 		long, short string
 		add         func(long, short string)
 	}{
-		{"verbose", "v", func(l, s string) { f.BoolVarP(&c.own.Verbose, l, s, false, "") }},
+		{"verbose", "v", func(l, s string) { own(&c.own.Verbose, l, s) }},
 		{"output", "o", func(l, s string) { f.StringVarP(&c.own.Output, l, s, "", "") }},
 	} {
-		if !c.tool.long(own.long) {
-			own.add(own.long, c.tool.free(own.short))
+		if !c.tool.long(free.long) {
+			free.add(free.long, c.tool.free(free.short))
 		}
 	}
 	if c.tool.filters() {
@@ -299,6 +322,9 @@ func of(meta string) string {
 func (c *command) meta(f *pflag.Flag) string {
 	if g, ok := f.Value.(*given); ok {
 		return g.flag.Meta
+	}
+	if f.NoOptDefVal != "" {
+		return ""
 	}
 	return strings.ToUpper(f.Name)
 }

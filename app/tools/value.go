@@ -33,8 +33,8 @@ func (v Value) check(text string) error {
 	}
 	switch v.Kind {
 	case Bool:
-		if text != "true" { // as which a flag without value comes here
-			return errors.New("it takes no value")
+		if text != bareFlag {
+			return errNoValue
 		}
 	case Integer:
 		n, err := strconv.ParseUint(text, 0, 63)
