@@ -145,6 +145,52 @@ func TestMemleak(t *testing.T) {
 	})
 }
 
+// ageProgram leaks for more than a second and a half; later() is freed at the end of it.
+const ageProgram = `
+#include <stdlib.h>
+#include <unistd.h>
+void *kept[4];
+void before(void) { for (int i = 0; i < 7; i++) malloc(48); }
+void later(void) { for (int i = 0; i < 4; i++) kept[i] = malloc(72); }
+void slowly(void) { for (int i = 0; i < 16; i++) { usleep(100000); malloc(40); free(malloc(40)); } }
+void release(void) { for (int i = 0; i < 4; i++) free(kept[i]); }
+void behind(void) { for (int i = 0; i < 5; i++) malloc(96); }
+int main(void) {
+	char c;
+	if (write(1, "ready\n", 6) != 6 || read(0, &c, 1) != 1) return 1;
+	before(); later(); slowly(); release(); behind();
+	if (write(1, "done\n", 5) != 5 || read(0, &c, 1) != 0) return 1;
+	return 0;
+}
+`
+
+// TestMemleakAges watches a program that leaks for a while: at its end, what it allocated first is old, and what it allocated last is not.
+func TestMemleakAges(t *testing.T) {
+	ktest.Need(t, ktest.Root, ktest.RingBuf, ktest.Uprobe, ktest.Uretprobe)
+	ktest.Oldest(t)
+	program := buildC(t, ageProgram)
+	const (
+		before, slowly = "	336 bytes in 7 allocations from before\n", "	640 bytes in 16 allocations from slowly\n"
+		behind, later  = "	480 bytes in 5 allocations from behind\n", "	288 bytes in 4 allocations from later\n"
+	)
+	for _, test := range []struct{ args, had, left string }{
+		{"memleak -p $PID -o 0 1", later, before + behind + slowly},
+		{"memleak -p $PID --combined-only 1", later, before + behind + slowly},
+		{"memleak -p $PID -o 0 -z 41 -Z 95 1", later, before},
+		{"memleak -p $PID -o 0 -z 41", "", before + behind},
+		{"memleak -p $PID -o 0 -Z 47", "", slowly},
+		{"memleak -p $PID -o 1500 -z 41 1", "", before},
+	} {
+		t.Run(test.args, func(t *testing.T) {
+			got := runMemleak(t, program, test.args)
+			blocks := strings.Split(got, "[TIME] Top 10 stacks with outstanding allocations:\n")
+			if d := cmp.Diff(test.left, blocks[len(blocks)-1]); d != "" || !strings.Contains(got, test.had) {
+				t.Errorf("want once: %s(-want +got at the end)\n%s\n%s", test.had, d, got)
+			}
+		})
+	}
+}
+
 // runMemleak gives a tool's output beside the program: with the innermost function of each stack alone, and without what differs from run to run.
 func runMemleak(t *testing.T, program, args string) string {
 	t.Helper()
