@@ -41,9 +41,7 @@ type Map struct {
 	// {value, padded to 8; u64 present}. Keyed maps are (LRU, per-CPU) hashes of Key to Value.
 	PerCPU bool
 	Max    int
-	// Declared says that the script gives this map a size of its own.
-	Declared bool
-	Drops    []Drop
+	Drops  []Drop
 }
 
 // Drop is a place where insertions into a full map fail.

@@ -74,7 +74,7 @@ func newRun(session host.Session, unit *lower.Unit, opt Options) *run {
 		r.values.escape = opt.Terminal
 		r.sink = &textSink{output: r.out, values: r.values, errors: opt.Errors, colour: opt.Colour, noWarnings: opt.NoWarnings}
 	}
-	r.loss = newLoss(session, unit.Script, r.sink, r.message, opt.Tool)
+	r.loss = newLoss(session, unit.Script, r.sink, r.message)
 	r.errors = newErrorSites(unit.Script, r.sink)
 	r.errors.player = r.player != nil && !opt.HelperErrors
 	r.values.names.answers = opt.Answers
@@ -214,7 +214,7 @@ func (r *run) runsAlone() bool {
 // finish prints the maps and what was lost.
 func (r *run) finish() {
 	r.sink.countedRows()
-	if !r.opt.Tool {
+	if !r.opt.Bare {
 		r.sink.end()
 	}
 	r.out.flush()

@@ -2,8 +2,6 @@ package trace
 
 import (
 	"fmt"
-	"strconv"
-	"strings"
 
 	"skep/host"
 	"skep/lang/bpftrace/lower"
@@ -17,7 +15,6 @@ type loss struct {
 	script  *schema.Script
 	sink    sink
 	message func(string)
-	tool    bool // the script is none of the user's
 	seen    []uint64
 	unsure  map[string]bool // maps whose insertions failed and that were not full when that was seen
 }
@@ -30,8 +27,8 @@ const (
 	lostCopies // stacks that the ring had no room for
 )
 
-func newLoss(session host.Session, script *schema.Script, s sink, message func(string), tool bool) *loss {
-	return &loss{session: session, unsure: map[string]bool{}, object: session.Map(lower.MapDrops), script: script, sink: s, message: message, tool: tool}
+func newLoss(session host.Session, script *schema.Script, s sink, message func(string)) *loss {
+	return &loss{session: session, unsure: map[string]bool{}, object: session.Map(lower.MapDrops), script: script, sink: s, message: message}
 }
 
 // read returns the counters.
@@ -80,7 +77,7 @@ func (l *loss) check() {
 				if l.unsure[m.Name] = !l.full(m); l.unsure[m.Name] {
 					l.sink.failure(d.Span, unsureMessage(m), "map_update_elem", errNoMemory, 1)
 				} else {
-					l.sink.failure(d.Span, l.fullMessage(m), "map_update_elem", errTooBig, 1)
+					l.sink.failure(d.Span, fullMessage(m), "map_update_elem", errTooBig, 1)
 				}
 				break
 			}
@@ -117,26 +114,14 @@ func unsureMessage(m *schema.Map) string {
 	return fmt.Sprintf("can't update element: %s, for %d keys, is not full now: it was, or the kernel had no memory for a new key at that moment", m.Name, m.Max)
 }
 
-// setting is how the user sets a configuration variable.
-func (l *loss) setting(name, value string) string {
-	if l.tool {
-		return "BPFTRACE_" + strings.ToUpper(name) + "=" + value + " in the environment"
-	}
-	return "config = { " + name + " = " + value + " }"
+func fullMessage(m *schema.Map) string {
+	return fmt.Sprintf("Map full; can't update element: %s holds %d keys, and more are lost. %s", m.Name, m.Max, raise(m))
 }
 
-// fullMessage says how to make the map larger.
-func (l *loss) fullMessage(m *schema.Map) string {
-	text := fmt.Sprintf("Map full; can't update element: %s holds %d keys, and more are lost", m.Name, m.Max)
+// raise says how to make a map larger.
+func raise(m *schema.Map) string {
 	n := max(10*m.Max, 1)
-	raise, alone := "Raise it with "+l.setting("max_map_keys", strconv.Itoa(n)), fmt.Sprintf("let %s = hash(%d)", m.Name, n)
-	switch {
-	case !l.tool:
-		return text + ". " + raise + ", or for this map alone with " + alone
-	case m.Declared:
-		return text + ". The tool's script, which --show prints, can be run with " + alone
-	}
-	return text + ". " + raise
+	return fmt.Sprintf("Raise it with config = { max_map_keys = %d }, or for this map alone with let %s = hash(%d)", n, m.Name, n)
 }
 
 // summary tells at the end how much was lost, by name. What to do about full maps has been said when they were found full.
@@ -147,7 +132,7 @@ func (l *loss) summary() {
 	}
 	if n := l.seen[lostEvents]; n > 0 {
 		l.message(fmt.Sprintf("WARNING: Total lost event count: %d", n))
-		l.message("HINT: the event buffer was full: make it larger with " + l.setting("perf_rb_pages", "N") + " (pages of 4 KB), or print less")
+		l.message("HINT: the event buffer was full: make it larger with config = { perf_rb_pages = N } (pages of 4 KB), or print less")
 	}
 	if n := l.seen[lostControl]; n > 0 {
 		l.message(fmt.Sprintf("WARNING: %d calls of print(), clear(), zero() or exit() were lost: they came faster than they "+
@@ -158,11 +143,7 @@ func (l *loss) summary() {
 	}
 	if n := l.seen[lostCopies]; n > 0 {
 		l.message(fmt.Sprintf("WARNING: %d stacks of dw_ustack were lost: the event buffer was full", n))
-		bytes := "dw_ustack_bytes"
-		if l.tool {
-			bytes = "BPFTRACE_DW_USTACK_BYTES"
-		}
-		l.message("HINT: make it larger with " + l.setting("perf_rb_pages", "N") + " (pages of 4 KB), or copy less of each stack with " + bytes)
+		l.message("HINT: make it larger with config = { perf_rb_pages = N } (pages of 4 KB), or copy less of each stack with dw_ustack_bytes")
 	}
 	for _, m := range sortedMaps(l.script.Maps) {
 		if n := total(m, l.seen); n > 0 {

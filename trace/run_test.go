@@ -230,7 +230,7 @@ func TestAttached(t *testing.T) {
 		s.session.attach = func() { s.send(exit) }
 		var out, errs bytes.Buffer
 		_, err := Run(context.Background(), s.session, s.unit(), Options{
-			JSON: test.json, Quiet: test.quiet, Tool: test.bare, Output: &out, Errors: &errs, Signals: make(chan os.Signal), Symbols: &fakeSymbols{}})
+			JSON: test.json, Quiet: test.quiet, Bare: test.bare, Output: &out, Errors: &errs, Signals: make(chan os.Signal), Symbols: &fakeSymbols{}})
 		if err != nil || out.String() != test.out || errs.String() != test.message {
 			t.Errorf("json %t, quiet %t: output %q, messages %q, error %v", test.json, test.quiet, out.String(), errs.String(), err)
 		}
@@ -248,7 +248,6 @@ func TestBrokenRing(t *testing.T) {
 
 // TestLoss counts what was lost of each kind.
 func TestLoss(t *testing.T) {
-	var opt Options
 	lost := func(entries map[string][][]byte) string {
 		s := newScript()
 		exit := s.event(schema.Event{Kind: schema.Exit})
@@ -257,7 +256,7 @@ func TestLoss(t *testing.T) {
 		s.session.maps[lower.MapDrops] = &fakeMap{max: 1, array: true, entries: map[string][][]byte{
 			"\x00\x00\x00\x00": {words64(888, 2, 3, 5, 0, 4, 3)},
 		}}
-		return s.play(t, opt).Errors
+		return s.play(t, Options{}).Errors
 	}
 	want := `Lost 888 events
 stdin:1:9-10: WARNING: Map full; can't update element: @a holds 2 keys, and more are lost. Raise it with config = { max_map_keys = 20 }, or for this map alone with let @a = hash(20)
@@ -276,18 +275,6 @@ WARNING: map @a was full: 7 insertions lost
 	if diff := cmp.Diff(want, lost(full)); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
-	// Of a tool the user has not written the script, but he has an environment.
-	opt.Tool = true
-	for _, line := range []string{
-		"and more are lost. Raise it with BPFTRACE_MAX_MAP_KEYS=20 in the environment\n",
-		"make it larger with BPFTRACE_PERF_RB_PAGES=N in the environment (pages of 4 KB), or print less\n",
-		"make it larger with BPFTRACE_PERF_RB_PAGES=N in the environment (pages of 4 KB), or copy less of each stack with BPFTRACE_DW_USTACK_BYTES\n",
-	} {
-		if text := lost(full); !strings.Contains(text, line) {
-			t.Errorf("%q is not in %s", line, text)
-		}
-	}
-	opt.Tool = false
 	delete(full, string(words64(2)))
 	unsure := lost(full)
 	for _, want := range []string{

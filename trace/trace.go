@@ -34,7 +34,7 @@ type Options struct {
 	Errors io.Writer // messages; nil: standard error
 	Buffer Buffering
 	Quiet  bool // do not tell how many probes were attached
-	Tool   bool // the script is that of a ready-made tool: without the empty lines that stand before the maps when tracing ends
+	Bare   bool // without the empty lines that stand before the maps when tracing ends
 	Colour bool // of messages
 	// Terminal says that the output is shown on one: control characters in text of traced processes are made visible, and
 	// refresh() clears it. Else bytes pass unchanged.

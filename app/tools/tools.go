@@ -105,14 +105,9 @@ func Trace(list *diag.List) {
 	}
 }
 
-// Run is the source with the probes that a call of the tool asks for. Mistakes are told without places in the script, which the user has not
-// written, unless he asks for more.
+// Run is the source with the probes that a call of the tool asks for.
 func (t *Tool) Run(call *Invocation) *diag.Source {
 	src := t.Source()
-	src.Hidden = !call.Verbose
-	for i := range src.Parts {
-		src.Parts[i].Hidden = src.Hidden
-	}
 	if call.Probes != "" {
 		src.Add(translated, call.Probes)
 	}

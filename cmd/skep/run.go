@@ -185,7 +185,7 @@ func (t *tracing) trace(unit *lower.Unit) (exit int, err error) {
 	opt := trace.Options{
 		Answers: t.answers, HelperErrors: t.helperCheck,
 		JSON: t.format == "json", Output: t.stdout, Errors: t.stderr,
-		Quiet: t.quiet, Tool: t.bare, Colour: colours(t.stderr), PID: t.pid,
+		Quiet: t.quiet, Bare: t.bare, Colour: colours(t.stderr), PID: t.pid,
 		Terminal: t.output == "" && isTerminal(t.stdout.file),
 		Trials:   t.trials(),
 	}

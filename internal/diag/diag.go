@@ -48,16 +48,13 @@ type Source struct {
 	Name  string // file name as given, or "stdin" for "-" and "stdin" for -e, as bpftrace does
 	Text  string
 	Parts []Part // texts of other files at the end of Text, in order
-	// Hidden says that the text, but for its parts, is none of the user's: places in it tell nothing, and are not shown.
-	Hidden bool
-	lines  []Pos // start of each line, made on first use
+	lines []Pos  // start of each line, made on first use
 }
 
 // Part is where the text of another file begins in a [Source].
 type Part struct {
-	Name   string
-	Start  Pos
-	Hidden bool // as in Source
+	Name  string
+	Start Pos
 }
 
 // Add appends the text of another file.
@@ -65,13 +62,13 @@ func (s *Source) Add(name, text string) {
 	if !strings.HasSuffix(s.Text, "\n") {
 		s.Text += "\n"
 	}
-	s.Parts = append(s.Parts, Part{Name: name, Start: Pos(len(s.Text))})
+	s.Parts = append(s.Parts, Part{name, Pos(len(s.Text))})
 	s.Text, s.lines = s.Text+text, nil
 }
 
 // part is the part of p: the text itself, unless it is one of the added.
 func (s *Source) part(p Pos) Part {
-	at := Part{Name: s.Name, Hidden: s.Hidden}
+	at := Part{Name: s.Name}
 	for _, part := range s.Parts {
 		if p >= part.Start {
 			at = part
@@ -82,9 +79,6 @@ func (s *Source) part(p Pos) Part {
 
 // File returns the name of the file that p stands in.
 func (s *Source) File(p Pos) string { return s.part(p).Name }
-
-// Shown reports whether the place is one of a text that the user knows.
-func (s *Source) Shown(at Span) bool { return s != nil && at != (Span{}) && !s.part(at.Start).Hidden }
 
 // Line returns the 1-based line and column (in bytes) of p, in its file.
 func (s *Source) Line(p Pos) (line, col int) {

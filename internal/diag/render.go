@@ -54,7 +54,7 @@ func paint(text, code string, colour bool) string {
 
 func renderPlace(w io.Writer, src *Source, at Span, message, code string, colour bool) {
 	message = printable(message)
-	if !src.Shown(at) {
+	if src == nil || at == (Span{}) {
 		fmt.Fprintln(w, paint(message, code, colour))
 		return
 	}

@@ -41,7 +41,6 @@ func (u *unit) declareMaps() {
 		info.Map = &schema.Map{
 			Name: m.Name, Object: object, Key: key, Value: m.Value, Max: m.Max,
 			PerCPU: cpus || isAggregate(m.Value) || m.Declared == "percpuhash" || m.Declared == "percpulruhash",
-			Declared: m.Declared != "",
 		}
 		if m.Declared == "" && adds(m.Value.Kind) && key != nil && key.HasUnwound() {
 			info.PerCPU = false // each copied stack is a key of its own, which no two CPUs count
