@@ -22,6 +22,7 @@ type Config struct {
 	StackMode        string
 	CppDemangle      bool
 	CacheUserSymbols string
+	MaxMapKeys       int    // of maps that the script does not declare
 	RingPages        int    // pages of the event ring; 0: chosen by the host
 	StackCopy        int    // most bytes of a stack that are copied to be unwound
 	MissingProbes    string // what to do if some of the probes cannot be attached: "error", "warn", "ignore"

@@ -136,7 +136,7 @@ func appendJSONHist(dst []byte, t *schema.Type, counts []uint64, div uint64) []b
 // where appends the place of a message.
 func (s *jsonSink) where(dst []byte, at diag.Span) []byte {
 	src := s.values.script.Source
-	if src == nil {
+	if src == nil || src.Embedded {
 		return dst
 	}
 	line, col := src.Line(at.Start)

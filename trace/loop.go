@@ -74,7 +74,7 @@ func newRun(session host.Session, unit *lower.Unit, opt Options) *run {
 		r.values.escape = opt.Terminal
 		r.sink = &textSink{output: r.out, values: r.values, errors: opt.Errors, colour: opt.Colour, noWarnings: opt.NoWarnings}
 	}
-	r.loss = newLoss(session, unit.Script, r.sink, r.message)
+	r.loss = newLoss(session, r.sink, r.message, remedies{unit.Script, opt.BufferFlag})
 	r.errors = newErrorSites(unit.Script, r.sink)
 	r.errors.player = r.player != nil && !opt.HelperErrors
 	r.values.names.answers = opt.Answers
@@ -231,7 +231,7 @@ func (r *run) finish() {
 	}
 	r.loss.summary()
 	r.passedOver()
-	r.values.stacks.unwound.report(r.message)
+	r.values.stacks.unwound.report(r.message, r.loss.remedies)
 	r.out.flush()
 }
 

@@ -12,11 +12,11 @@ import (
 type loss struct {
 	session host.Session
 	object  host.Map
-	script  *schema.Script
 	sink    sink
 	message func(string)
-	seen    []uint64
-	unsure  map[string]bool // maps whose insertions failed and that were not full when that was seen
+	remedies
+	seen   []uint64
+	unsure map[string]bool // maps whose insertions failed and that were not full when that was seen
 }
 
 // Indices of the counters; those of the maps follow.
@@ -27,8 +27,8 @@ const (
 	lostCopies // stacks that the ring had no room for
 )
 
-func newLoss(session host.Session, script *schema.Script, s sink, message func(string)) *loss {
-	return &loss{session: session, unsure: map[string]bool{}, object: session.Map(lower.MapDrops), script: script, sink: s, message: message}
+func newLoss(session host.Session, s sink, message func(string), r remedies) *loss {
+	return &loss{session: session, unsure: map[string]bool{}, object: session.Map(lower.MapDrops), sink: s, message: message, remedies: r}
 }
 
 // read returns the counters.
@@ -77,7 +77,7 @@ func (l *loss) check() {
 				if l.unsure[m.Name] = !l.full(m); l.unsure[m.Name] {
 					l.sink.failure(d.Span, unsureMessage(m), "map_update_elem", errNoMemory, 1)
 				} else {
-					l.sink.failure(d.Span, fullMessage(m), "map_update_elem", errTooBig, 1)
+					l.sink.failure(d.Span, l.fullMessage(m), "map_update_elem", errTooBig, 1)
 				}
 				break
 			}
@@ -114,16 +114,6 @@ func unsureMessage(m *schema.Map) string {
 	return fmt.Sprintf("can't update element: %s, for %d keys, is not full now: it was, or the kernel had no memory for a new key at that moment", m.Name, m.Max)
 }
 
-func fullMessage(m *schema.Map) string {
-	return fmt.Sprintf("Map full; can't update element: %s holds %d keys, and more are lost. %s", m.Name, m.Max, raise(m))
-}
-
-// raise says how to make a map larger.
-func raise(m *schema.Map) string {
-	n := max(10*m.Max, 1)
-	return fmt.Sprintf("Raise it with config = { max_map_keys = %d }, or for this map alone with let %s = hash(%d)", n, m.Name, n)
-}
-
 // summary tells at the end how much was lost, by name. What to do about full maps has been said when they were found full.
 func (l *loss) summary() {
 	l.check()
@@ -132,7 +122,7 @@ func (l *loss) summary() {
 	}
 	if n := l.seen[lostEvents]; n > 0 {
 		l.message(fmt.Sprintf("WARNING: Total lost event count: %d", n))
-		l.message("HINT: the event buffer was full: make it larger with config = { perf_rb_pages = N } (pages of 4 KB), or print less")
+		l.message("HINT: the event buffer was full: make it larger with " + l.ring() + ", or " + l.less())
 	}
 	if n := l.seen[lostControl]; n > 0 {
 		l.message(fmt.Sprintf("WARNING: %d calls of print(), clear(), zero() or exit() were lost: they came faster than they "+
@@ -143,7 +133,7 @@ func (l *loss) summary() {
 	}
 	if n := l.seen[lostCopies]; n > 0 {
 		l.message(fmt.Sprintf("WARNING: %d stacks of dw_ustack were lost: the event buffer was full", n))
-		l.message("HINT: make it larger with config = { perf_rb_pages = N } (pages of 4 KB), or copy less of each stack with dw_ustack_bytes")
+		l.message("HINT: make it larger with " + l.ring() + ", or copy less of each stack with " + l.smallerCopies())
 	}
 	for _, m := range sortedMaps(l.script.Maps) {
 		if n := total(m, l.seen); n > 0 {

@@ -248,15 +248,17 @@ func TestBrokenRing(t *testing.T) {
 
 // TestLoss counts what was lost of each kind.
 func TestLoss(t *testing.T) {
+	embedded, flag, keys := false, "", 0
 	lost := func(entries map[string][][]byte) string {
 		s := newScript()
+		s.Source.Embedded, s.Config.MaxMapKeys = embedded, keys
 		exit := s.event(schema.Event{Kind: schema.Exit})
 		s.session.attach = func() { s.send(exit) }
 		s.table(schema.Map{Name: "@a", Key: i64, Value: i64, Max: 2, Drops: []schema.Drop{{Index: 4, Span: diag.Span{Start: 0, End: 5}}, {Index: 5, Span: diag.Span{Start: 8, End: 10}}, {Index: 6, Span: diag.Span{Start: 8, End: 17}}}}, entries)
 		s.session.maps[lower.MapDrops] = &fakeMap{max: 1, array: true, entries: map[string][][]byte{
 			"\x00\x00\x00\x00": {words64(888, 2, 3, 5, 0, 4, 3)},
 		}}
-		return s.play(t, Options{}).Errors
+		return s.play(t, Options{BufferFlag: flag}).Errors
 	}
 	want := `Lost 888 events
 stdin:1:9-10: WARNING: Map full; can't update element: @a holds 2 keys, and more are lost. Raise it with config = { max_map_keys = 20 }, or for this map alone with let @a = hash(20)
@@ -275,6 +277,28 @@ WARNING: map @a was full: 7 insertions lost
 	if diff := cmp.Diff(want, lost(full)); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
+	inTool := func(raise, buffer string) {
+		t.Helper()
+		want := `Lost 888 events
+WARNING: Map full; can't update element: @a holds 2 keys, and more are lost. ` + raise + `
+Additional Info - helper: map_update_elem, retcode: -7
+WARNING: Total lost event count: 888
+HINT: the event buffer was full: make it larger with ` + buffer + ` (pages of 4 KB), or leave out more with the tool's filters
+WARNING: 2 calls of print(), clear(), zero() or exit() were lost: they came faster than they could be carried out
+WARNING: 3 stacks were lost: there are too many different ones
+WARNING: 5 stacks of dw_ustack were lost: the event buffer was full
+HINT: make it larger with ` + buffer + ` (pages of 4 KB), or copy less of each stack with BPFTRACE_DW_USTACK_BYTES=N in the environment
+WARNING: map @a was full: 7 insertions lost
+`
+		if diff := cmp.Diff(want, lost(full)); diff != "" {
+			t.Errorf("-want +got:\n%s", diff)
+		}
+	}
+	embedded = true
+	inTool("The tool has no room for more: leave out more with the tool's filters", "BPFTRACE_PERF_RB_PAGES=N in the environment")
+	flag, keys = "-b/--buffer-pages", 2
+	inTool("Raise it with BPFTRACE_MAX_MAP_KEYS=20 in the environment, or leave out more with the tool's filters", "-b/--buffer-pages")
+	embedded, flag = false, ""
 	delete(full, string(words64(2)))
 	unsure := lost(full)
 	for _, want := range []string{

@@ -88,7 +88,7 @@ func (s *textSink) end() { s.raw("\n\n") }
 
 // place is the start of a message about a part of the script: "script.bt:1:2-9: ".
 func place(src *diag.Source, at diag.Span) string {
-	if src == nil || at == (diag.Span{}) {
+	if !src.Shows(at) {
 		return ""
 	}
 	line, col := src.Line(at.Start)

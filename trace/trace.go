@@ -50,6 +50,8 @@ type Options struct {
 	// PID is the process of -p: its end ends the run.
 	PID int
 
+	// BufferFlag is the flag of a ready-made tool that sets the size of the event ring, as messages name it; "" if it has none.
+	BufferFlag string
 	// HelperErrors shows what helpers failed with in programs that tell. Without it, and if events are played, only what was not recorded is
 	// shown.
 	HelperErrors bool

@@ -331,10 +331,10 @@ func (u *unwound) zero(m *schema.Map) {
 }
 
 // report tells of stacks that are not whole if they are many; each of them shows it.
-func (u *unwound) report(message func(string)) {
+func (u *unwound) report(message func(string), r remedies) {
 	if u.short == 0 || u.short < u.all/10 {
 		return
 	}
 	message(fmt.Sprintf("WARNING: %d of %d stacks of dw_ustack are cut off: they go on behind the %d bytes that are copied of them", u.short, u.all, u.most))
-	message("HINT: config = { dw_ustack_bytes = N }, or BPFTRACE_DW_USTACK_BYTES=N in the environment, copies more, up to 28672")
+	message("HINT: " + r.setting("dw_ustack_bytes", "N") + " copies more, up to 28672")
 }

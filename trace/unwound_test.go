@@ -135,7 +135,7 @@ func TestUnwound(t *testing.T) {
 	r.clearMap(counts)
 	print()
 	step("cleared", "")
-	r.values.stacks.unwound.report(r.message)
+	r.values.stacks.unwound.report(r.message, r.loss.remedies)
 	want := "WARNING: 2 of 9 stacks of dw_ustack are cut off: they go on behind the 4096 bytes that are copied of them\n" +
 		"HINT: config = { dw_ustack_bytes = N }, or BPFTRACE_DW_USTACK_BYTES=N in the environment, copies more, up to 28672\n"
 	if d := cmp.Diff(want, errs.String()); d != "" {

@@ -158,6 +158,16 @@ func (c *command) positive() error {
 
 var timer = pattern(`(?m)^(?:interval|profile|software):[a-z-]+:\$([a-z_]+)`)
 
+// BufferFlag is the flag that sets the size of the event ring, "" if the tool has none.
+func (t *Tool) BufferFlag() string {
+	if m := ringSize().FindStringSubmatch(t.Text); m != nil && t.flag(m[1]) != nil {
+		return strings.Join(t.flag(m[1]).all(), "/")
+	}
+	return ""
+}
+
+var ringSize = pattern(`(?m)^config = .*\bperf_rb_pages = \$([a-z_]+)`)
+
 func (c *command) fail(format string, args ...any) *UsageError {
 	return &UsageError{Tool: c.tool.Name, Message: fmt.Sprintf(format, args...)}
 }

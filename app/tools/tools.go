@@ -86,15 +86,25 @@ func (t *Tool) Source() *diag.Source {
 // translated is the name of the part of the source that specifiers have become.
 const translated = "probes"
 
+// noHooks is what the checker says of a script that is left with nothing but timers.
+const noHooks = "this kernel has none of the hooks"
+
 // Trace adds to what is said of a tool's script: the specifier that lines have been made of, and what answers the question where the
-// kernel lacks a hook.
+// kernel lacks a hook. Of a script that is not shown, it names the flags instead.
 func Trace(list *diag.List) {
+	h, err := ParseHeader(&diag.Source{Name: list.Source.Name, Text: list.Source.Text})
+	if err != nil {
+		return // not a tool
+	}
 	for i := range list.All {
 		d := &list.All[i]
-		if strings.Contains(d.Message, "this kernel has none of the hooks") || strings.Contains(d.Message, "is not available on this kernel") {
-			if h, err := ParseHeader(&diag.Source{Name: list.Source.Name, Text: list.Source.Text}); err == nil && h.Instead != "" {
-				d.Hint = strings.TrimPrefix(d.Hint+"\n"+h.Instead, "\n")
-			}
+		lacking := strings.Contains(d.Message, noHooks)
+		if h.Instead != "" && (lacking || strings.Contains(d.Message, "is not available on this kernel")) {
+			d.Hint = strings.TrimPrefix(d.Hint+"\n"+h.Instead, "\n")
+		}
+		if list.Source.Embedded {
+			h.attribute(d, list.Source, lacking)
+			continue
 		}
 		if d.Span == (diag.Span{}) || list.Source.File(d.Span.Start) != translated {
 			continue
@@ -104,6 +114,33 @@ func Trace(list *diag.List) {
 		}
 	}
 }
+
+// attribute says of a script that is not shown what of the command line a message is about: a specifier or a flag.
+func (h *Header) attribute(d *diag.Diagnostic, src *diag.Source, lacking bool) {
+	at := d.Span
+	about := h.Name
+	switch {
+	case lacking: // the hint has what was looked for
+		d.Message = strings.Replace(d.Message, "the script", h.Name, 1)
+		return
+	case at == (diag.Span{}):
+		return
+	case src.File(at.Start) == translated:
+		if from, to, ok := spec.Of(src.Text, int(at.Start)); ok {
+			about += ": " + src.Text[from:to]
+		}
+	default:
+		for _, m := range parameter().FindAllStringSubmatch(src.Text[at.Start:at.End], -1) {
+			if f := h.flag(m[1] + m[2]); f != nil {
+				about += ": " + strings.Join(f.all(), "/")
+				break
+			}
+		}
+	}
+	d.Message = about + ": " + d.Message
+}
+
+var parameter = pattern(`\$([a-z_]+)|getopt\("([a-z_]+)"`)
 
 // Run is the source with the probes that a call of the tool asks for.
 func (t *Tool) Run(call *Invocation) *diag.Source {

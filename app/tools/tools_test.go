@@ -372,3 +372,15 @@ func lookPath(t *testing.T, name string) string {
 	}
 	return path
 }
+
+func TestBufferFlag(t *testing.T) {
+	for name, want := range map[string]string{"opensnoop": "-b/--buffer-pages", "trace": "-b/--buffer-pages", "execsnoop": ""} {
+		tool, err := Load(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := tool.BufferFlag(); got != want {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+}

@@ -91,6 +91,7 @@ type options struct {
 	unsafe      bool
 	dryRun      bool
 	explainOnly bool
+	bufferFlag  string // of a tool; see trace.Options
 	fmt         bool
 	host        string
 	stages      []string

@@ -183,7 +183,7 @@ func (t *tracing) compile(script *syntax.Script) (*lower.Unit, error) {
 
 func (t *tracing) trace(unit *lower.Unit) (exit int, err error) {
 	opt := trace.Options{
-		Answers: t.answers, HelperErrors: t.helperCheck,
+		Answers: t.answers, HelperErrors: t.helperCheck, BufferFlag: t.bufferFlag,
 		JSON: t.format == "json", Output: t.stdout, Errors: t.stderr,
 		Quiet: t.quiet, Bare: t.bare, Colour: colours(t.stderr), PID: t.pid,
 		Terminal: t.output == "" && isTerminal(t.stdout.file),
@@ -342,11 +342,17 @@ func (t *tracing) explain(unit *lower.Unit, err error) error {
 			if t.place.traces {
 				who = "the verifier"
 			}
-			list.Errorf(at, "%s rejects the program here: %s", who, rejected.Reason).Hint =
+			where := "here"
+			if list.Source.Embedded {
+				where = "of " + pointName(unit, rejected.Program)
+			}
+			list.Errorf(at, "%s rejects the program %s: %s", who, where, rejected.Reason).Hint =
 				"-v shows the verifier's whole log; this is a mistake of skep, not of the script, unless the script is very long"
 		}
 		show(t.environment, t.options, list)
-		t.explainRejection(unit, rejected)
+		if !list.Source.Embedded {
+			t.explainRejection(unit, rejected)
+		}
 		if (t.verbose || t.wants("verifier")) && rejected.Log != "" {
 			fmt.Fprintln(t.stderr, strings.TrimRight(rejected.Log, "\n"))
 		}
@@ -376,6 +382,16 @@ func pointSpan(unit *lower.Unit, program string) diag.Span {
 		at.End = at.Start + diag.Pos(n)
 	}
 	return at
+}
+
+// pointName is what a program was to be attached to first.
+func pointName(unit *lower.Unit, program string) string {
+	for _, a := range unit.Attach {
+		if a.Program == program && len(a.Points) > 0 {
+			return a.Points[0].Name
+		}
+	}
+	return program
 }
 
 // dump prints a stage if -d asks for it.

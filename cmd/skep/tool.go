@@ -50,6 +50,7 @@ func runTool(env *environment, name string, args []string) int {
 	if o.about > 0 && errors.Is(syscall.Kill(o.about, 0), syscall.ESRCH) {
 		return fail(env, fmt.Errorf("there is no process %d", o.about))
 	}
+	o.source.Embedded, o.bufferFlag = !call.Verbose, tool.BufferFlag()
 	if call.JSON {
 		o.format = "json"
 	}

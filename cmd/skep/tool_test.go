@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -164,4 +165,24 @@ func TestExecsnoop(t *testing.T) {
 		toolRun{nil, []string{"exec", "1", script, "one", "two"}, header +
 			"hello            CHILD PID 0 " + script + " one two"}.check(t, "execsnoop", "-P", syscall.SIGINT)
 	})
+}
+
+// TestToolMistakes: messages name what the user has written, not lines of a script that is not the user's; -v shows these.
+func TestToolMistakes(t *testing.T) {
+	ktest.Need(t, ktest.Root, ktest.RingBuf, ktest.BTF, ktest.Uprobe)
+	ktest.Oldest(t)
+	for _, test := range []struct{ args, want string }{
+		{"opensnoop -b 0", "ERROR: opensnoop: -b/--buffer-pages: perf_rb_pages must be a number from 1 to 16777216, not \"0\"\n"},
+		{"opensnoop -v -b 0", "opensnoop.bt:69:56-68: ERROR: perf_rb_pages must be a number from 1 to 16777216, not \"0\"\n" +
+			"config = { print_maps_on_exit = false; perf_rb_pages = $buffer_pages }\n" + strings.Repeat(" ", 55) + strings.Repeat("~", 13) + "\n"},
+		{"bashreadline -s /no/such", "ERROR: bashreadline: -s/--shared: there is no file /no/such\n"},
+		{"argdist -C t:sched:none():int:1", "ERROR: argdist: t:sched:none():int:1: there is no tracepoint sched:none\n"},
+		{"memleak -O /no/such -c true", "ERROR: this kernel has none of the hooks that memleak can use\nHINT: it looked for\nuprobe:/no/such:malloc: there is no file /no/such\n"},
+	} {
+		var out, errs bytes.Buffer
+		exit := runSkep(t, t.TempDir(), append([]string{"skep"}, strings.Fields(test.args)...), &out, &errs)
+		if d := cmp.Diff(test.want, errs.String()); d != "" || exit != 1 || out.Len() > 0 {
+			t.Errorf("%s: exit code %d: %s (-want +got)\n%s", test.args, exit, out.String(), d)
+		}
+	}
 }

@@ -48,7 +48,9 @@ type Source struct {
 	Name  string // file name as given, or "stdin" for "-" and "stdin" for -e, as bpftrace does
 	Text  string
 	Parts []Part // texts of other files at the end of Text, in order
-	lines []Pos  // start of each line, made on first use
+	// Embedded says that the user has not written the text, nor can change it: messages do not show it.
+	Embedded bool
+	lines    []Pos // start of each line, made on first use
 }
 
 // Part is where the text of another file begins in a [Source].
@@ -65,6 +67,9 @@ func (s *Source) Add(name, text string) {
 	s.Parts = append(s.Parts, Part{name, Pos(len(s.Text))})
 	s.Text, s.lines = s.Text+text, nil
 }
+
+// Shows reports whether messages about a place are to show it.
+func (s *Source) Shows(at Span) bool { return s != nil && !s.Embedded && at != (Span{}) }
 
 // part is the part of p: the text itself, unless it is one of the added.
 func (s *Source) part(p Pos) Part {

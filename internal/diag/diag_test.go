@@ -170,17 +170,15 @@ func TestNearest(t *testing.T) {
 	}
 }
 
-// TestHidden shows no places in a text that is none of the user's, and says the same of them once; an added text has its places.
-func TestHidden(t *testing.T) {
-	src := &Source{Name: "tool.bt", Text: "one two\n", Hidden: true}
-	src.Add("probes", "three\n")
-	l := &List{Source: src}
+// TestEmbedded shows no places in a text that is none of the user's, and says the same of them once.
+func TestEmbedded(t *testing.T) {
+	l := &List{Source: &Source{Name: "tool.bt", Text: "one two\n", Embedded: true}}
 	l.Errorf(Span{0, 3}, "it is wrong")
 	l.Errorf(Span{4, 7}, "it is wrong")
-	l.Errorf(Span{8, 13}, "it is wrong")
+	l.Errorf(Span{4, 7}, "it is wrong twice")
 	var out strings.Builder
 	Render(&out, l, false)
-	if want := "ERROR: it is wrong\nprobes:1:1-5: ERROR: it is wrong\nthree\n~~~~~\n"; out.String() != want {
+	if want := "ERROR: it is wrong\nERROR: it is wrong twice\n"; out.String() != want {
 		t.Errorf("got %q", out.String())
 	}
 }

@@ -21,7 +21,7 @@ func Render(w io.Writer, l *List, colour bool) {
 	sort.SliceStable(all, func(i, j int) bool { return all[i].Span.Start < all[j].Span.Start })
 	said := map[string]bool{}
 	for _, d := range all {
-		if !l.Source.Shown(d.Span) {
+		if !l.Source.Shows(d.Span) {
 			text := d.Severity.String() + d.Message + d.Hint
 			if said[text] {
 				continue // the same of several places, none of which is shown
@@ -30,6 +30,9 @@ func Render(w io.Writer, l *List, colour bool) {
 		}
 		renderPlace(w, l.Source, d.Span, d.Severity.String()+": "+d.Message, severityColour(d.Severity), colour)
 		for _, r := range d.Related {
+			if !l.Source.Shows(r.Span) {
+				continue
+			}
 			renderPlace(w, l.Source, r.Span, "NOTE: "+r.Message, "\x1b[36m", colour)
 		}
 		if d.Hint != "" {
@@ -54,7 +57,7 @@ func paint(text, code string, colour bool) string {
 
 func renderPlace(w io.Writer, src *Source, at Span, message, code string, colour bool) {
 	message = printable(message)
-	if src == nil || at == (Span{}) {
+	if !src.Shows(at) {
 		fmt.Fprintln(w, paint(message, code, colour))
 		return
 	}

@@ -108,7 +108,7 @@ func newUnit(t *check.Tree, opt Options) *unit {
 	u.Script.Config = schema.Config{
 		PrintMapsOnExit: c.PrintMapsOnExit, TruncTrailer: c.StrTruncTrailer, StrSize: c.StrSize(), MaxCatBytes: c.MaxCatBytes, StackMode: c.StackMode,
 		CppDemangle: c.CppDemangle, CacheUserSymbols: c.CacheUserSymbols, RingPages: c.PerfRBPages, StackCopy: c.StackCopy,
-		MissingProbes: c.MissingProbes,
+		MissingProbes: c.MissingProbes, MaxMapKeys: c.MaxMapKeys,
 	}
 	if u.facts = gather(t); !u.facts.rush && c.PerfRBPages == 0 {
 		u.Script.Config.RingPages = quietRing
