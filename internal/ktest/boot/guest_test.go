@@ -64,6 +64,7 @@ func TestPrograms(t *testing.T) {
 		script("signal", "kill -SEGV $$", 0),
 		script("slow", "echo sleeping; exec sleep 1000", time.Second),
 		{Name: "missing", Argv: []string{"/bin/nothing"}},
+		script("clock", "cat /sys/devices/system/clocksource/clocksource0/current_clocksource", 0), // another one takes an emulator long
 		script("mounts", "cut -d' ' -f2 /proc/mounts | sort | tr '\\n' ' '; ip addr show lo | grep -c 127.0.0.1", 0),
 	}
 	outputs, report := runGuest(t, guest)
@@ -75,6 +76,7 @@ func TestPrograms(t *testing.T) {
 		"no orphan": "sh: can't kill pid N: No such process\ngone\n[exit 0]",
 		"signal":    "[exit 139]",
 		"slow":      "sleeping\n[exit 131 timed out]",
+		"clock":     "tsc\n[exit 0]",
 		"missing":   "starting /bin/nothing: fork/exec /bin/nothing: no such file or directory\n[exit 127]",
 		"mounts": "/ /dev /dev/pts /dev/shm /proc /run /sys /sys/fs/bpf /sys/fs/cgroup /sys/kernel/debug " +
 			"/sys/kernel/security /sys/kernel/tracing /tmp 1\n[exit 0]",
