@@ -25,8 +25,8 @@ func (g Guest) machineArgs(initramfs string, memory int64) []string {
 	// A panic resets the machine at once, and a reset ends the emulator.
 	options := []string{"console=ttyS0", "panic=-1", "unknown_nmi_panic", "lsm=lockdown,capability,bpf"}
 	// An emulated processor's counter is one for both, though the kernel thinks not and would ask a slow device for the time. Indirect calls
-	// by way of returns are what an emulator is worst at; not mitigations=off, with which the verifier checks less. Each probe waits for RCU.
-	options = append(options, "tsc=reliable", "spectre_v2=off", "rcupdate.rcu_expedited=1")
+	// by way of returns are what an emulator is worst at; not mitigations=off, with which the verifier checks less.
+	options = append(options, "tsc=reliable", "spectre_v2=off")
 	if g.Plan.Shell != "" {
 		options = append(options, "quiet")
 	}
