@@ -107,3 +107,23 @@ func TestQuietRing(t *testing.T) {
 		}
 	}
 }
+
+// TestMapsInBursts: where several new keys may come while interrupts are off, values of each CPU are made in advance.
+func TestMapsInBursts(t *testing.T) {
+	ktest.Need(t, ktest.Root)
+	for probe, wanted := range map[string]bool{
+		"rawtracepoint:sched_switch": true, "kprobe:try_to_wake_up": true, "kprobe:vfs_read,kprobe:enqueue_task_fair": true,
+		"rawtracepoint:sys_enter": false, "kprobe:vfs_read": false,
+	} {
+		script := "config = { max_map_keys = 65536 } " + probe + " { @[nsecs] = count(); }"
+		u, err := compileScript(script, &ir.Target{Kernel: 6<<16 | 18<<8, Arch: "amd64", CPUs: 2}, Options{})
+		if err != nil {
+			t.Fatalf("%s: %v", script, err)
+		}
+		for _, m := range u.Spec.Maps {
+			if advance := m.Flags&unix.BPF_F_NO_PREALLOC == 0; m.MaxEntries == 65536 && advance != wanted {
+				t.Errorf("%s: entries made in advance: %t", script, advance)
+			}
+		}
+	}
+}

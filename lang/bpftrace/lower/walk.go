@@ -126,10 +126,18 @@ func inInterrupt(p *check.Probe) bool {
 	return false
 }
 
-// betweenInterrupts reports whether a probe's program may run several times while interrupts are off, as where one of them wakes threads.
+// betweenInterrupts reports whether a probe's program may run several times while interrupts are off, as where one of them wakes threads. For
+// values of each CPU, the kernel has one or a few in stock, and makes more in an interrupt: until then, insertions fail with ENOMEM.
 func betweenInterrupts(p *check.Probe) bool {
 	for _, pt := range p.Points {
-		if pt.Kind == probe.RawTracepoint || pt.Kind == probe.Tracepoint {
+		switch pt.Kind {
+		case probe.Kprobe, probe.Kretprobe, probe.Fentry, probe.Fexit:
+			for _, part := range []string{"sched", "ttwu", "wake_up", "wakeup", "enqueue_", "dequeue_", "pick_next", "pick_task", "update_curr", "_rq", "irq", "timer", "tick_"} {
+				if strings.Contains(pt.Function, part) {
+					return true
+				}
+			}
+		case probe.RawTracepoint, probe.Tracepoint:
 			for _, prefix := range []string{"sched_", "irq_", "softirq_", "timer_", "hrtimer_"} {
 				if strings.HasPrefix(pt.Event, prefix) {
 					return true
