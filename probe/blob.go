@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -25,7 +26,10 @@ type blob struct {
 // placed is a type's kind, in the upper bits, and where it stands in data, in words. To look for a name, most types need not be read.
 type placed uint32
 
-const offsetBits = 27
+const (
+	offsetBits = 27
+	placedSize = 4 // bytes
+)
 
 func (p placed) kind() uint32 { return uint32(p >> offsetBits) }
 func (p placed) offset() int  { return int(p&(1<<offsetBits-1)) << 2 }
@@ -36,7 +40,12 @@ var kernelBlob = sync.OnceValues(func() (*blob, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newBlob(raw, nil)
+	// The kernels' types have 25 bytes and more. Their places are not for the garbage collector, either: it would begin sooner.
+	var places []placed
+	if room, err := unix.Mmap(-1, 0, len(raw)/24*placedSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS); err == nil {
+		places = unsafe.Slice((*placed)(unsafe.Pointer(unsafe.SliceData(room))), len(room)/placedSize)[:0]
+	}
+	return newBlob(raw, nil, places)
 })
 
 // mapFile gives a file's bytes outside of the heap, which would be collected less often for such megabytes.
@@ -64,7 +73,8 @@ func mapFile(path string) ([]byte, error) {
 	return raw, nil
 }
 
-func newBlob(raw []byte, base *blob) (*blob, error) {
+// newBlob puts the places of the types behind those given, which is an empty slice with as much room as may be needed.
+func newBlob(raw []byte, base *blob, places []placed) (*blob, error) {
 	const headerSize = 24
 	le := binary.NativeEndian
 	if len(raw) < headerSize || le.Uint16(raw) != 0xeb9f {
@@ -86,7 +96,7 @@ func newBlob(raw []byte, base *blob) (*blob, error) {
 	if len(data) > 4<<offsetBits {
 		return nil, errors.New("BTF is too large")
 	}
-	b := &blob{base: base, data: data, strings: strings, types: make([]placed, 1, 1+len(data)/24)} // the kernels' have 25 bytes and more
+	b := &blob{base: base, data: data, strings: strings, types: append(places, 0)}
 	for off := 0; off < len(data); {
 		if off+12 > len(data) {
 			return nil, errors.New("BTF is cut short")
@@ -164,7 +174,7 @@ func TypeIDs(module string, names []TypeName) (map[TypeName]uint32, error) {
 		return nil, err
 	}
 	defer unix.Munmap(raw)
-	split, err := newBlob(raw, b)
+	split, err := newBlob(raw, b, nil)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", btfDir+module, err)
 	}

@@ -66,7 +66,7 @@ func LoadTypes() (*Types, error) {
 
 // NewTypes reads BTF of this machine's byte order.
 func NewTypes(raw []byte) (*Types, error) {
-	b, err := newBlob(raw, nil)
+	b, err := newBlob(raw, nil, nil)
 	if err != nil {
 		return nil, err
 	}

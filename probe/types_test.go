@@ -113,7 +113,7 @@ func FuzzTypes(f *testing.F) {
 		_, _ = types.Func("a")
 		types.EnumConstant("a")
 		names := []TypeName{{"a", true}, {"a", false}, {"", true}}
-		if split, err := newBlob(raw, types.blob); err != nil || len(split.ids(names)) > 3 || len(types.ids(names)) > 3 {
+		if split, err := newBlob(raw, types.blob, nil); err != nil || len(split.ids(names)) > 3 || len(types.ids(names)) > 3 {
 			t.Error(err)
 		}
 	})
