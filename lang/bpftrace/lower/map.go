@@ -323,6 +323,11 @@ func (f *fn) lookup(m *mapInfo, key *ir.Value) *ir.Value {
 // lookupKey finds the value of a key, or remembers that it was found before.
 func (f *fn) lookupKey(m *mapInfo, x check.Expr) *ir.Value {
 	k, text := f.namedKey(m, x)
+	return f.lookupNamed(m, k, text)
+}
+
+// lookupNamed is lookupKey for a key that is there already, and what it is made of.
+func (f *fn) lookupNamed(m *mapInfo, k *ir.Value, text string) *ir.Value {
 	for _, l := range f.memo.lookups {
 		if text != "" && l.m == m && l.text == text && l.epoch == m.epoch {
 			return l.found

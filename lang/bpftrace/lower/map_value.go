@@ -96,8 +96,8 @@ func (f *fn) setMap(s *check.SetMap) {
 func (f *fn) setInPlace(m *mapInfo, s *check.SetMap) {
 	n := scalarSize(m.Value)
 	x := f.fit(f.value(s.X), s.X.Type(), m.Value)
-	k := f.key(m, s.Key)
-	p := f.lookup(m, k)
+	k, text := f.namedKey(m, s.Key)
+	p := f.lookupNamed(m, k, text)
 	f.changed(m)
 	f.ifElse(p, ir.LikelyThen, func() { f.b.Store(p, 0, n, x) }, func() {
 		v := f.slot("val", (n+7)&^7, 8)

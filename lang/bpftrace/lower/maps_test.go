@@ -44,6 +44,9 @@ func TestSetInPlace(t *testing.T) {
 	ktest.Need(t, ktest.Root)
 	for script, lookups := range map[string]int{
 		"BEGIN { @at[pid] = nsecs; }":                                  1,
+		"BEGIN { $x = @at[pid]; @at[pid] = $x + 1; }":                  1,
+		"BEGIN { $x = @at[pid]; @at[5] = 2; @at[pid] = $x + 1; }":      3,
+		"BEGIN { $x = @at[rand]; @at[rand] = $x + 1; }":                2,
 		"BEGIN { @at[pid] = nsecs; } END { delete(@at, pid); }":        0,
 		"BEGIN { @at[pid] = nsecs; } END { delete(@at[pid]); }":        0,
 		"BEGIN { @at[pid] = comm; }":                                   0,
