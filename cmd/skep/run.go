@@ -82,6 +82,7 @@ func (t *tracing) run() (exit int, err error) {
 			fmt.Fprintf(t.stderr, "WARNING: the header %s is not read\nHINT: kernel types come from its BTF; define other types and constants in the script\n", h)
 		}
 	}
+	collect(startGarbage)
 	t.expectTypes(src)
 	script, list := syntax.Parse(src, parseOptionsOf(t.options))
 	if show(t.environment, t.options, list) {
@@ -249,6 +250,7 @@ func (t *tracing) trace(unit *lower.Unit) (exit int, err error) {
 	if err != nil {
 		return 0, t.explain(unit, err)
 	}
+	collect(100)
 	exit, err = trace.Run(context.Background(), session, unit, opt)
 	return exit, t.explain(unit, err)
 }
