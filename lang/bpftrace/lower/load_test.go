@@ -100,8 +100,17 @@ func scriptLines(t testing.TB) []scriptLine {
 	return lines
 }
 
-// excerpt is a listing, unless it is too long to be read.
-func excerpt(asm *strings.Builder) string {
+// excerpt is the listing of a script's programs, unless it is too long to be read. It is made for those alone that the kernel refuses.
+func excerpt(text string, target *ir.Target, opt Options) string {
+	var asm strings.Builder
+	opt.Dump = func(stage, text string) {
+		if stage == "asm" {
+			asm.WriteString(text)
+		}
+	}
+	if _, err := compileScript(text, target, opt); err != nil {
+		return err.Error()
+	}
 	if asm.Len() > 6000 {
 		return "(a long program)"
 	}
@@ -158,12 +167,6 @@ func eachScript(t *testing.T, f func(t *testing.T, s scriptLine, live *ir.Target
 // loadScript loads the programs of a script, without attaching them.
 func loadScript(t *testing.T, text string, target *ir.Target, opt Options) {
 	t.Helper()
-	var asm strings.Builder
-	opt.Dump = func(stage, text string) {
-		if stage == "asm" {
-			asm.WriteString(text)
-		}
-	}
 	u, err := compileScript(text, target, opt)
 	if err != nil {
 		t.Fatalf("%s\n%v", text, err)
@@ -173,7 +176,7 @@ func loadScript(t *testing.T, text string, target *ir.Target, opt Options) {
 		var v *ebpf.VerifierError
 		if errors.As(err, &v) {
 			log := v.Log[max(0, len(v.Log)-12):]
-			t.Fatalf("%s\n%v\n%s\n%s", text, err, strings.Join(log, "\n"), excerpt(&asm))
+			t.Fatalf("%s\n%v\n%s\n%s", text, err, strings.Join(log, "\n"), excerpt(text, target, opt))
 		}
 		t.Fatalf("%s\n%v", text, err)
 	}
