@@ -140,11 +140,14 @@ func TestRecordedScriptsLoad(t *testing.T) {
 			return
 		}
 		opt := Options{Record: 1, OtherPIDNS: len(s.text)%3 == 0, HasRawTracepoint: func(probe.Point) bool { return false }}
-		_, err := compileScript(s.text, RecordTarget(live), opt)
+		u, err := compileScript(s.text, RecordTarget(live), opt)
 		if err != nil && strings.Contains(err.Error(), "is not available on this kernel") {
 			return
 		}
-		loadScript(t, s.text, RecordTarget(live), opt)
+		if err != nil {
+			t.Fatalf("%s\n%v", s.text, err)
+		}
+		loadUnit(t, u, s.text, RecordTarget(live), opt)
 	})
 }
 
@@ -171,6 +174,12 @@ func loadScript(t *testing.T, text string, target *ir.Target, opt Options) {
 	if err != nil {
 		t.Fatalf("%s\n%v", text, err)
 	}
+	loadUnit(t, u, text, target, opt)
+}
+
+// loadUnit loads what a script has become.
+func loadUnit(t *testing.T, u *Unit, text string, target *ir.Target, opt Options) {
+	t.Helper()
 	c, err := ebpf.NewCollection(u.Spec)
 	if err != nil {
 		var v *ebpf.VerifierError
