@@ -98,6 +98,7 @@ func TestQuietRing(t *testing.T) {
 	for script, pages := range map[string]int{
 		`BEGIN { printf("a"); } rawtracepoint:sched_switch { @ = count(); } interval:s:1 { print(@); }`: quietRing,
 		`rawtracepoint:sched_switch { printf("a"); }`:                                                   0,
+		`BEGIN { unroll(100) { printf("a"); } }`:                                                        0,
 		`interval:s:1 { for ($i : 0..1000) { printf("a"); } }`:                                          0,
 		`config = { perf_rb_pages = 16 } BEGIN { printf("a"); }`:                                        16,
 	} {

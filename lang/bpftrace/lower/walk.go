@@ -29,13 +29,16 @@ type facts struct {
 	data, rush bool
 }
 
+// fewRecords is how many records of a kilobyte, the usual limit of texts, a small ring has room for in any case.
+const fewRecords = 64
+
 func gather(t *check.Tree) facts {
 	f := facts{writers: map[*check.Map][]*check.Probe{}, bursts: map[*check.Map]bool{}, rapid: map[*check.Map]bool{}, ready: map[*check.Map]bool{},
 		shrinking: map[*check.Map]bool{},
 		elsewhere: map[*check.Map]bool{}}
 	for _, p := range t.Probes {
 		wrote := map[*check.Map]int{}
-		loops, sends := false, false
+		loops, sends := false, 0
 		walkProbe(p, func(n any) bool {
 			if m, own := ofThisCPU(n); m != nil && !own {
 				f.elsewhere[m] = true
@@ -49,7 +52,7 @@ func gather(t *check.Tree) facts {
 				if n.Map != nil {
 					wrote[n.Map]++
 				}
-			case *check.ForRange, *check.ForMap, *check.While:
+			case *check.ForRange, *check.ForMap, *check.While, *check.Unroll:
 				loops = true
 			case *check.Call:
 				for _, a := range n.Args {
@@ -70,13 +73,13 @@ func gather(t *check.Tree) facts {
 					}
 				}
 				if n.Fn == "dw_ustack" || n.Event != nil && !isControl(n.Event.Kind) {
-					sends = true
+					sends++
 				}
 			}
 			return true
 		})
-		f.data = f.data || sends
-		f.rush = f.rush || sends && (loops || slices.ContainsFunc(p.Points, func(pt probe.Point) bool { return !pt.Kind.Own() }))
+		f.data = f.data || sends > 0
+		f.rush = f.rush || sends > 0 && (loops || sends > fewRecords || slices.ContainsFunc(p.Points, func(pt probe.Point) bool { return !pt.Kind.Own() }))
 		for m, n := range wrote {
 			f.writers[m] = append(f.writers[m], p)
 			if (n > 1 || loops) && inInterrupt(p) {
