@@ -102,6 +102,38 @@ func TestTcpdropOfProcess(t *testing.T) {
 	}
 }
 
+// TestTcpstatesOfOthers: sockets of other processes have the memory of those that this one has closed, and are not taken for them.
+func TestTcpstatesOfOthers(t *testing.T) {
+	ktest.Need(t, ktest.Root, ktest.RingBuf, ktest.Work, ktest.TracepointBTF)
+	ktest.Edges(t)
+	s := startSkep(t, "tcpstates", "--json", "--pid", fmt.Sprint(os.Getpid()))
+	w := ktest.StartWork(t, "tcp", "500", "10")
+	const refused = 500
+	var fds []int // all at once, so that each has memory of its own
+	for range refused {
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = unix.Connect(fd, &unix.SockaddrInet4{Port: 1, Addr: [4]byte{127, 0, 0, 1}})
+		_, _ = unix.Read(fd, make([]byte, 1)) // what a process does with it that is closed does not make it its own again
+		fds = append(fds, fd)
+	}
+	for _, fd := range fds {
+		unix.Close(fd)
+	}
+	w.Run()
+	output, exit := s.end(os.Interrupt)
+	if exit != 0 || len(output) != 2*refused {
+		t.Errorf("exit code %d, %d changes of %d", exit, len(output), 2*refused)
+	}
+	for _, line := range output {
+		if !strings.Contains(line, `"rport":1,`) {
+			t.Fatal("of another process: ", line)
+		}
+	}
+}
+
 // TestTcpstatesOfProcess: a process's socket changes its states whoever runs when a segment comes.
 func TestTcpstatesOfProcess(t *testing.T) {
 	ktest.Need(t, ktest.Root, ktest.RingBuf, ktest.RawTracepoint, ktest.BTF)
