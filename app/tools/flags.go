@@ -84,7 +84,25 @@ func (g *given) Set(text string) error {
 // bareFlag stands for the value of a flag that takes none: no command line has it.
 const bareFlag = "\x00"
 
-var errNoValue = errors.New("it takes no value")
+var (
+	errNoValue = errors.New("it takes no value")
+	// errEmpty is for what a shell makes of a variable that is not set: without a filter, the whole machine would be seen.
+	errEmpty = errors.New("its value is empty")
+)
+
+// filled is a flag, of those that all tools have, with a value that is not empty.
+type filled string
+
+func (v *filled) String() string { return string(*v) }
+func (v *filled) Type() string   { return "string" }
+
+func (v *filled) Set(text string) error {
+	if text == "" {
+		return errEmpty
+	}
+	*v = filled(text)
+	return nil
+}
 
 // switched is a flag that takes no value, of those that all tools have.
 type switched bool
@@ -213,7 +231,7 @@ func (c *command) declare() {
 		add         func(long, short string)
 	}{
 		{"verbose", "v", func(l, s string) { own(&c.own.Verbose, l, s) }},
-		{"output", "o", func(l, s string) { f.StringVarP(&c.own.Output, l, s, "", "") }},
+		{"output", "o", func(l, s string) { f.VarP((*filled)(&c.own.Output), l, s, "") }},
 	} {
 		if !c.tool.long(free.long) {
 			free.add(free.long, c.tool.free(free.short))
@@ -223,7 +241,7 @@ func (c *command) declare() {
 		for name, to := range map[string]*string{"cgroup": &c.filter.cgroup, "container": &c.filter.container, "mntns": &c.filter.mntns,
 			"cgroupmap": &c.filter.cgroupMap, "mntnsmap": &c.filter.mntnsMap} {
 			if !c.tool.long(name) {
-				f.StringVar(to, name, "", "")
+				f.Var((*filled)(to), name, "")
 			}
 		}
 	}

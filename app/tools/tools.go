@@ -121,7 +121,7 @@ func (h *Header) attribute(d *diag.Diagnostic, src *diag.Source, lacking bool) {
 	about := h.Name
 	switch {
 	case lacking: // the hint has what was looked for
-		d.Message = strings.Replace(d.Message, "the script", h.Name, 1)
+		d.Message = "there is none of the hooks that " + h.Name + " can use"
 		return
 	case at == (diag.Span{}):
 		return

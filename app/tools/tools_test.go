@@ -384,3 +384,16 @@ func TestBufferFlag(t *testing.T) {
 		}
 	}
 }
+
+// TestEmptyValues: a variable that is not set must not make a filter disappear.
+func TestEmptyValues(t *testing.T) {
+	tool, err := Load("opensnoop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, flag := range []string{"--cgroup", "--container", "--mntns", "--cgroupmap", "--mntnsmap", "-n", "-p", "-o"} {
+		if _, err := tool.Command(ThisMachine(), []string{flag, ""}); err == nil || !strings.HasSuffix(err.Error(), "its value is empty") {
+			t.Errorf("%s: %v", flag, err)
+		}
+	}
+}

@@ -22,6 +22,9 @@ func (v Value) check(text string) error {
 		}
 		return nil
 	}
+	if text == "" && v.Kind != Bool {
+		return errEmpty
+	}
 	if first, last, ok := strings.Cut(text, "-"); ok && v.is("PORT") && strings.HasSuffix(v.Meta, "...") {
 		// A range, as oneof() takes it.
 		from, err1 := strconv.ParseUint(first, 10, 16)

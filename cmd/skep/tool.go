@@ -98,6 +98,9 @@ func runLinks(env *environment, args []string) int {
 		fmt.Fprintln(env.stderr, "usage: skep links DIR")
 		return exitUsage
 	}
+	if info, err := os.Stat(args[0]); err == nil && !info.IsDir() || errors.Is(err, os.ErrNotExist) {
+		return fail(env, fmt.Errorf("making links: there is no folder %s", args[0]))
+	}
 	self, err := os.Executable()
 	if err == nil {
 		self, err = filepath.EvalSymlinks(self)

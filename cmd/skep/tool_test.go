@@ -177,7 +177,7 @@ func TestToolMistakes(t *testing.T) {
 			"config = { print_maps_on_exit = false; perf_rb_pages = $buffer_pages }\n" + strings.Repeat(" ", 55) + strings.Repeat("~", 13) + "\n"},
 		{"bashreadline -s /no/such", "ERROR: bashreadline: -s/--shared: there is no file /no/such\n"},
 		{"argdist -C t:sched:none():int:1", "ERROR: argdist: t:sched:none():int:1: there is no tracepoint sched:none\n"},
-		{"memleak -O /no/such -c true", "ERROR: this kernel has none of the hooks that memleak can use\nHINT: it looked for\nuprobe:/no/such:malloc: there is no file /no/such\n"},
+		{"memleak -O /no/such -c true", "ERROR: there is none of the hooks that memleak can use\nHINT: it looked for\nuprobe:/no/such:malloc: there is no file /no/such\n"},
 	} {
 		var out, errs bytes.Buffer
 		exit := runSkep(t, t.TempDir(), append([]string{"skep"}, strings.Fields(test.args)...), &out, &errs)

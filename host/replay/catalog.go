@@ -70,7 +70,16 @@ func means(rest string, p *probe.Point) bool {
 	// The file may have been named in another way.
 	file, function, ok := cutLast(rest)
 	_, place, okPlace := cutLast(name)
-	return ok && okPlace && probe.Glob(function, place) && (file == p.Binary || strings.HasSuffix(p.Binary, "/"+file))
+	return ok && okPlace && probe.Glob(function, place) && calls(file, p.Binary)
+}
+
+// calls reports whether a script may have called a file so: by the end of its path, or as a library, libc or c.
+func calls(file, path string) bool {
+	if file == path || strings.HasSuffix(path, "/"+file) {
+		return true
+	}
+	library := path[strings.LastIndexByte(path, '/')+1:]
+	return !strings.ContainsAny(file, "/.") && (strings.HasPrefix(library, file+".so") || strings.HasPrefix(library, "lib"+file+".so"))
 }
 
 func cutLast(s string) (before, after string, ok bool) {

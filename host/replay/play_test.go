@@ -177,3 +177,15 @@ func FuzzPlay(f *testing.F) {
 			`tracepoint:*:* { @[comm, str(args.filename), ustack(2)] = count(); printf("%s %d %r", probe, nsecs, buf(args.filename, 8)); } BEGIN { printf("%d", rand); }`)
 	})
 }
+
+// TestNamesOfFiles: a script may call a library as programs do that are linked with it, or by the end of its path.
+func TestNamesOfFiles(t *testing.T) {
+	const path = "/lib/x86_64-linux-gnu/libc.so.6"
+	for name, same := range map[string]bool{
+		"libc": true, "c": true, "libc.so.6": true, path: true, "lib": false, "libc.so": false, "gnu": false, "x86_64-linux-gnu/libc.so.6": true,
+	} {
+		if calls(name, path) != same {
+			t.Errorf("%s for %s: %t", name, path, !same)
+		}
+	}
+}
