@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -228,8 +229,11 @@ func TestSyscalls(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, ok := builtinFormat(ev); ok && len(got.Fields) != len(want.Fields) {
-			t.Errorf("%s: %d fields in the table, %d in the kernel", ev, len(got.Fields), len(want.Fields))
+		fields := slices.DeleteFunc(slices.Clone(want.Fields), func(f FormatField) bool {
+			return strings.HasPrefix(f.Type, "__data_loc") // what an argument points to, as Linux 7 records it
+		})
+		if got, ok := builtinFormat(ev); ok && len(got.Fields) != len(fields) {
+			t.Errorf("%s: %d fields in the table, %d in the kernel", ev, len(got.Fields), len(fields))
 		}
 	}
 }
